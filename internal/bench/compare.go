@@ -1,0 +1,177 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+)
+
+// Start starts one of the brokers of a comparison, with its files in dir, pinned to core.
+type Start func(ctx context.Context, dir string, core int) (*Broker, error)
+
+// CompareConfig says what to measure side by side.
+type CompareConfig struct {
+	Starts   []Start       // the first is compared to each of the others
+	Duration time.Duration // of each closed or open loop
+	Only     []string      // rows whose name contains one of these; empty: all
+	Scale    int           // divides numbers of connections, filters and stored messages; 0 is 1
+	// Started, if set, is told what begins.
+	Started func(row, broker string)
+}
+
+// Comparison is a table: a row for each scenario, a cell for each broker.
+type Comparison struct {
+	Date     time.Time
+	Machine  Machine
+	Pinned   bool // broker on one core, generator on another
+	Duration time.Duration
+	Brokers  []string
+	Rows     []Row
+}
+
+// Row is one scenario.
+type Row struct {
+	Name  string
+	Unit  string
+	Cells []Cell
+}
+
+// Cell is what one broker did in one scenario.
+type Cell struct {
+	Result *Result
+	Err    error
+	// Values are what is compared, in the row's unit; empty if it failed.
+	Values []float64
+}
+
+// ErrNoRow says that Only names nothing.
+var ErrNoRow = errors.New("no scenario of the comparison is called so")
+
+// scenarioRow is a row before it is measured.
+type scenarioRow struct {
+	name, unit string
+	websocket  bool
+	config     Config
+	values     func(*Result) []float64
+}
+
+// units of the rows.
+const (
+	unitCPU      = "µs CPU per message"
+	unitLatency  = "µs p50 / p99"
+	unitMemory   = "KB per connection"
+	unitReceived = "received"
+)
+
+func scenarioRows(c *CompareConfig) []scenarioRow {
+	scale := max(1, c.Scale)
+	cpu := func(r *Result) []float64 { return []float64{r.Broker.CPUMicrosPerMessage} }
+	latency := func(r *Result) []float64 { return []float64{r.Latency.P50, r.Latency.P99} }
+	memory := func(r *Result) []float64 { return []float64{r.Broker.BytesPerUnit / 1024} }
+	received := func(r *Result) []float64 { return []float64{float64(r.Received - r.Duplicate)} }
+	idle := 5000 / scale
+	return []scenarioRow{
+		{"1→1 QoS 0", unitCPU, false, Config{Scenario: Throughput}, cpu},
+		{"1→1 QoS 1", unitCPU, false, Config{Scenario: Throughput, QoS: 1}, cpu},
+		{"1→1 QoS 2", unitCPU, false, Config{Scenario: Throughput, QoS: 2}, cpu},
+		{"1→1 QoS 0, WebSocket", unitCPU, true, Config{Scenario: Throughput}, cpu},
+		{"50→1 QoS 0", unitCPU, false, Config{Scenario: FanIn}, cpu},
+		{"50→1 QoS 1", unitCPU, false, Config{Scenario: FanIn, QoS: 1}, cpu},
+		{"1→200 QoS 0, per delivery", unitCPU, false, Config{Scenario: FanOut}, cpu},
+		{"1→200 QoS 0, WebSocket", unitCPU, true, Config{Scenario: FanOut}, cpu},
+		{"50 pairs QoS 1", unitCPU, false, Config{Scenario: Pairs, QoS: 1}, cpu},
+		{fmt.Sprintf("%d other filters, one matches", 50000/scale), unitCPU, false, Config{Scenario: Subs, Count: 50000 / scale}, cpu},
+		{"latency QoS 1 at 2,000/s", unitLatency, false, Config{Scenario: Latency, QoS: 1}, latency},
+		{"latency QoS 1 at 2,000/s, WebSocket", unitLatency, true, Config{Scenario: Latency, QoS: 1}, latency},
+		{fmt.Sprintf("%d idle connections, TCP", idle), unitMemory, false, Config{Scenario: Connections, Count: idle}, memory},
+		{fmt.Sprintf("%d idle connections, WebSocket", idle), unitMemory, true, Config{Scenario: Connections, Count: idle}, memory},
+		{fmt.Sprintf("%d retained messages", 20000/scale), unitReceived, false, Config{Scenario: Retained, Count: 20000 / scale}, received},
+		{fmt.Sprintf("%d queued offline", 20000/scale), unitReceived, false, Config{Scenario: Offline, QoS: 1, Count: 20000 / scale}, received},
+	}
+}
+
+// Compare measures every scenario on every broker, one after the other: each cell on a process of its
+// own, so that no row inherits another's memory. With two cores and more the broker is pinned to
+// the first and the generator, that is this process, to the second. A cell that fails is part of the
+// table; a broker that does not start ends the comparison.
+func Compare(ctx context.Context, c CompareConfig) (*Comparison, error) {
+	rows := scenarioRows(&c)
+	if len(c.Only) > 0 {
+		rows = only(rows, c.Only)
+	}
+	if len(rows) == 0 {
+		return nil, fmt.Errorf("%w: %s", ErrNoRow, strings.Join(c.Only, ", "))
+	}
+	table := &Comparison{Date: time.Now(), Machine: thisMachine(), Duration: c.Duration, Brokers: make([]string, len(c.Starts))}
+	core := -1
+	if own := cores(); len(own) > 1 {
+		undo, err := pinSelf(own[1])
+		if err != nil {
+			return nil, err
+		}
+		defer undo()
+		core, table.Pinned = own[0], true
+	}
+	if err := raiseFileLimit(); err != nil {
+		return nil, err
+	}
+	for _, s := range rows {
+		row := Row{Name: s.name, Unit: s.unit}
+		for i, start := range c.Starts {
+			cell, name, err := compareCell(ctx, &c, s, start, core)
+			if err != nil {
+				return nil, err
+			}
+			table.Brokers[i] = name
+			row.Cells = append(row.Cells, cell)
+		}
+		table.Rows = append(table.Rows, row)
+	}
+	return table, nil
+}
+
+func only(rows []scenarioRow, names []string) (kept []scenarioRow) {
+	for _, r := range rows {
+		for _, n := range names {
+			if strings.Contains(strings.ToLower(r.name), strings.ToLower(n)) {
+				kept = append(kept, r)
+				break
+			}
+		}
+	}
+	return kept
+}
+
+// compareCell measures one scenario on one broker.
+func compareCell(ctx context.Context, c *CompareConfig, s scenarioRow, start Start, core int) (cell Cell, name string, err error) {
+	dir, err := os.MkdirTemp("", "topicwire-bench-")
+	if err != nil {
+		return cell, "", err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	b, err := start(ctx, dir, core)
+	if err != nil {
+		return cell, "", err
+	}
+	if c.Started != nil {
+		c.Started(s.name, b.Name)
+	}
+	s.config.Target, s.config.PID, s.config.Duration = b.TCP, b.PID, c.Duration
+	if s.websocket {
+		s.config.Target = b.WS
+	}
+	if s.config.Scenario == Connections {
+		s.config.Duration = min(time.Second, c.Duration) // its memory does not change any more
+	}
+	cell.Result, cell.Err = Run(ctx, s.config)
+	if stopped := b.Stop(); stopped != nil { // says more than the connection that broke
+		cell.Result, cell.Err = nil, stopped
+	}
+	if cell.Result != nil {
+		cell.Values = s.values(cell.Result)
+	}
+	return cell, b.Name, ctx.Err()
+}

@@ -1,0 +1,64 @@
+package bench_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/topicwire/topicwire/internal/bench"
+)
+
+func TestCompare(t *testing.T) {
+	mosquitto(t) // is there one?
+	config := bench.CompareConfig{
+		Starts: []bench.Start{bench.StartMosquitto, bench.StartMosquitto}, Duration: 50 * time.Millisecond, Scale: 100,
+		Only: []string{"1→1 QoS 1", "WebSocket", "filters", "latency", "idle", "retained", "offline"},
+	}
+	table, err := bench.Compare(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var text, markdown strings.Builder
+	if err := table.Write(&text, false); err != nil {
+		t.Fatal(err)
+	}
+	if err := table.Write(&markdown, true); err != nil {
+		t.Fatal(err)
+	}
+	t.Log("\n" + markdown.String())
+	for _, row := range table.Rows {
+		for _, cell := range row.Cells {
+			if cell.Err != nil || len(cell.Values) == 0 || !cell.Result.OK() {
+				t.Errorf("%s: %v, %s", row.Name, cell.Err, cell)
+			}
+		}
+		if !strings.Contains(markdown.String(), "| "+row.Name+" | "+row.Unit+" |") || !strings.Contains(text.String(), row.Name) {
+			t.Errorf("%s is not in the table", row.Name)
+		}
+	}
+	for _, want := range []string{"| scenario | unit | mosquitto 2", "|---|---|---:|---:|---:|\n", time.Now().Format("2006-"), "cores"} {
+		if !strings.Contains(markdown.String(), want) {
+			t.Errorf("the table lacks %q", want)
+		}
+	}
+}
+
+func TestCompareSaysWhatIsWrong(t *testing.T) {
+	missing := func(context.Context, string, int) (*bench.Broker, error) { return nil, bench.ErrNoBroker }
+	if _, err := bench.Compare(t.Context(), bench.CompareConfig{Starts: []bench.Start{missing, missing}}); !errors.Is(err, bench.ErrNoBroker) {
+		t.Errorf("a broker that is missing: %v", err)
+	}
+	if _, err := bench.Compare(t.Context(), bench.CompareConfig{Only: []string{"juggling"}}); !errors.Is(err, bench.ErrNoRow) {
+		t.Errorf("a row that does not exist: %v", err)
+	}
+	broken := t.TempDir() + "/broken"
+	if err := os.WriteFile(broken, []byte("#!/bin/sh\necho no such thing >&2\nexit 3\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := bench.StartTopicwire(t.Context(), broken, t.TempDir(), -1); err == nil || !strings.Contains(err.Error(), "no such thing") {
+		t.Errorf("a program that ends at once: %v", err)
+	}
+}
