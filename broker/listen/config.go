@@ -1,6 +1,7 @@
 package listen
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"strconv"
@@ -10,6 +11,8 @@ import (
 
 // Addresses is one "host:port" or a list of them.
 type Addresses []string
+
+var errNotAddresses = errors.New("is no address: write host:port, for example 127.0.0.1:1883, or a list of them")
 
 // UnmarshalConfig takes a string or a list of strings.
 func (a *Addresses) UnmarshalConfig(value any) error {
@@ -23,13 +26,13 @@ func (a *Addresses) UnmarshalConfig(value any) error {
 		for _, e := range v {
 			s, ok := e.(string)
 			if !ok {
-				return fmt.Errorf("%v is no address: write \"host:port\"", e)
+				return errNotAddresses
 			}
 			list = append(list, s)
 		}
 		*a = list
 	default:
-		return fmt.Errorf("%v is no address: write \"host:port\" or a list of them", value)
+		return errNotAddresses
 	}
 	return nil
 }

@@ -66,8 +66,8 @@ func TestAddressesAreOneOrMany(t *testing.T) {
 		{":1883", Addresses{":1883"}, ""},
 		{[]any{":1", ":2"}, Addresses{":1", ":2"}, ""},
 		{nil, nil, ""},
-		{int64(1883), nil, `1883 is no address: write "host:port" or a list of them`},
-		{[]any{int64(1)}, nil, `1 is no address: write "host:port"`},
+		{int64(1883), nil, errNotAddresses.Error()},
+		{[]any{int64(1)}, nil, errNotAddresses.Error()},
 	}
 	for _, tt := range tests {
 		var got Addresses

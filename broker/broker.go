@@ -1,0 +1,361 @@
+// Package broker is the MQTT side of topicwire: listeners, sessions, subscriptions,
+// retained messages, wills. It hands every published message to a func, Accept,
+// before it delivers it, and publishes messages for others; it knows no rules.
+//
+// mochi-mqtt is the codec and runs the connections; the message plane is ours:
+// DESIGN.md says what is whose and why.
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	mqtt "github.com/mochi-mqtt/server/v2"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+
+	"github.com/topicwire/topicwire/broker/auth"
+	"github.com/topicwire/topicwire/broker/listen"
+	"github.com/topicwire/topicwire/broker/session"
+	"github.com/topicwire/topicwire/broker/store"
+	"github.com/topicwire/topicwire/broker/topics"
+	"github.com/topicwire/topicwire/message"
+)
+
+// ErrNotServing says that the broker takes no messages: Serve has not begun, or has ended.
+var ErrNotServing = errors.New("broker: not serving")
+
+// Options are what a Broker needs beside its configuration. The zero value works.
+type Options struct {
+	// Log gets what operators should know.
+	Log zerolog.Logger
+	// Metrics is where the broker's metrics are registered; nil = nowhere.
+	Metrics prometheus.Registerer
+	// Auth are the methods that authenticate clients, in order. Without any, everybody
+	// may do everything, provided that only this machine can connect.
+	Auth []auth.Method
+	// Store keeps sessions and retained messages; nil = memory. Whoever gives one closes
+	// it after Serve has returned.
+	Store store.Store
+	// Version is what $SYS/broker/version says.
+	Version string
+}
+
+// Broker is an MQTT broker. Make one with New, run it with Serve.
+type Broker struct {
+	limits  Limits
+	log     zerolog.Logger
+	metrics *metrics
+	auth    auth.Chain
+	store   store.Store
+	version string
+
+	mochi     *mqtt.Server
+	listeners []*listen.TCP
+	certs     *listen.Certificates
+	ws        *listen.WebSocket
+	limiter   *listen.Limiter
+	flusher   *listen.Flusher
+
+	index    *topics.Index[*subscriber]
+	retained *topics.Retained
+	sessions *session.Env
+	clients  clients
+	fan      session.Fanout
+	buffers  buffers
+	schedule *schedule
+
+	connections    connections
+	accept         atomic.Pointer[Accept]
+	running        atomic.Pointer[context.Context]
+	stopped        atomic.Bool
+	serial         atomic.Uint64
+	turn           atomic.Uint64
+	qos0Limit      int
+	refuseWhenFull bool
+}
+
+// New makes a broker and opens its MQTT and MQTTS listeners; clients that connect
+// wait until Serve. The HTTP listeners of cfg.Listen are the caller's: it mounts
+// WebSocket on them.
+func New(cfg Config, opts Options) (*Broker, error) {
+	l := cfg.Limits.Effective()
+	chain := auth.Chain(opts.Auth)
+	if len(chain) == 0 {
+		if addr, key, found := exposed(&cfg.Listen); found {
+			return nil, fmt.Errorf("broker: listen.%s: %s can be reached from other machines, but no authentication is configured, "+
+				"so anybody could connect: configure auth, or listen on 127.0.0.1", key, addr)
+		}
+		chain = auth.Chain{auth.Anonymous{}}
+	}
+	if opts.Metrics == nil {
+		opts.Metrics = prometheus.NewRegistry()
+	}
+	b := &Broker{
+		limits: l, log: opts.Log, auth: chain, store: opts.Store, version: opts.Version,
+		index: topics.NewIndex[*subscriber](), retained: topics.NewRetained(),
+		clients: clients{all: map[string]*client{}}, schedule: newSchedule(),
+		connections: connections{all: map[*connection]struct{}{}},
+		limiter:     listen.NewLimiter(l.Limits), flusher: listen.NewFlusher(),
+		qos0Limit: l.WriteBuffer / 4, refuseWhenFull: l.Queue.Policy == session.Refuse,
+	}
+	if b.store == nil {
+		b.store = store.NewMemory()
+	}
+	b.sessions = &session.Env{
+		Config:   session.Config{MaxQueued: l.Queue.MaxMessages, MaxQueuedBytes: int64(l.Queue.MaxBytes), Policy: l.Queue.Policy},
+		Store:    b.store,
+		Counters: &session.Counters{},
+		Now:      time.Now,
+	}
+	b.metrics = newMetrics(opts.Metrics, b)
+	b.mochi = newMochi(b)
+	if err := b.open(&cfg.Listen, listen.NewMetrics(opts.Metrics)); err != nil {
+		b.Close()
+		return nil, err
+	}
+	return b, nil
+}
+
+// newMochi makes the mochi server. Its Serve is never called: that would start a loop
+// that copies all clients twice a second for expiries that are ours, and listeners
+// that are ours too.
+func newMochi(b *Broker) *mqtt.Server {
+	caps := mqtt.NewDefaultServerCapabilities()
+	caps.MaximumClientWritesPending = 1
+	caps.MaximumMessageExpiryInterval = 0
+	caps.MaximumSessionExpiryInterval = 0
+	caps.MaximumPacketSize = 0 // the connection checks it, with an answer
+	caps.ReceiveMaximum = uint16(b.limits.MaxInflight)
+	caps.MaximumInflight = 1
+	caps.TopicAliasMaximum = 0
+	caps.Compatibilities.NoInheritedPropertiesOnAck = true
+	s := mqtt.New(&mqtt.Options{
+		Capabilities: caps, Logger: slog.New(slog.DiscardHandler),
+		ClientNetReadBufferSize: 128, ClientNetWriteBufferSize: 128, SysTopicResendInterval: 3600,
+	})
+	_ = s.AddHook(&gate{b: b}, nil) // the hook's Init does nothing that could fail
+	return s
+}
+
+// open opens the listeners.
+func (b *Broker) open(cfg *listen.Config, m *listen.Metrics) error {
+	opts := listen.Options{
+		Limiter: b.limiter, Metrics: m, Flusher: b.flusher, Log: b.log,
+		ConnectTimeout: b.limits.ConnectTimeout,
+		WriteTimeout:   2 * b.limits.SlowTimeout, // after our own, which knows whether it matters
+		Drain:          b.limits.ShutdownTimeout,
+		WriteLimit:     b.limits.WriteBuffer, HighWater: b.limits.WriteBuffer / 16, LowWater: b.limits.WriteBuffer / 64,
+		MaxPacketSize: b.limits.MaxConnectSize,
+	}
+	ctx := context.Background() // opening does not wait for anything
+	var errs []error
+	for _, addr := range cfg.MQTT {
+		opts.Name = "mqtt"
+		t, err := listen.ListenTCP(ctx, addr, opts)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		b.listeners = append(b.listeners, t)
+	}
+	if len(cfg.MQTTS) > 0 {
+		certs, err := listen.NewCertificates(cfg.TLS, b.log)
+		if err != nil {
+			return errors.Join(append(errs, err)...)
+		}
+		b.certs = certs
+		opts.Name, opts.TLS = "mqtts", certs.TLSConfig()
+		for _, addr := range cfg.MQTTS {
+			t, err := listen.ListenTCP(ctx, addr, opts)
+			if err != nil {
+				errs = append(errs, err)
+				continue
+			}
+			b.listeners = append(b.listeners, t)
+		}
+		opts.TLS = nil
+	}
+	opts.Name = "websocket"
+	b.ws = listen.NewWebSocket(cfg.WebSocket, b.serveConn, opts)
+	return errors.Join(errs...)
+}
+
+// Close gives up the addresses of a broker that is not going to be served.
+func (b *Broker) Close() {
+	for _, l := range b.listeners {
+		_ = l.Close()
+	}
+}
+
+// Addrs are the addresses of the MQTT and MQTTS listeners, in the order of the
+// configuration; useful when the port was 0.
+func (b *Broker) Addrs() []net.Addr {
+	addrs := make([]net.Addr, len(b.listeners))
+	for i, l := range b.listeners {
+		addrs[i] = l.Addr()
+	}
+	return addrs
+}
+
+// WebSocket is MQTT over WebSocket, to be mounted on an HTTP server.
+func (b *Broker) WebSocket() http.Handler { return b.ws }
+
+// life is the context of everything the broker does; nil before Serve.
+func (b *Broker) life() context.Context {
+	if ctx := b.running.Load(); ctx != nil {
+		return *ctx
+	}
+	return nil
+}
+
+// Serve runs the broker until ctx ends, then says goodbye to the clients and lets
+// what is queued leave, within limits.shutdown_timeout. It may be called once.
+// A nil accept delivers without asking anybody.
+func (b *Broker) Serve(ctx context.Context, accept Accept) error {
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	if accept != nil {
+		b.accept.Store(&accept)
+	}
+	if err := b.restore(ctx); err != nil {
+		b.Close()
+		return err
+	}
+	b.running.Store(&life)
+
+	var own sync.WaitGroup // what lives until the last client has gone
+	own.Go(func() { b.schedule.run(life) })
+	own.Go(func() { b.sysLoop(life) })
+	if b.certs != nil {
+		own.Go(func() { _ = b.certs.Run(life) })
+	}
+	defer own.Wait()
+	defer end()
+
+	errs := make(chan error, len(b.listeners)+1)
+	for _, l := range b.listeners {
+		go func() { errs <- l.Serve(ctx, b.serveConn) }()
+	}
+	go func() { errs <- b.goodbye(ctx) }()
+	var all []error
+	for range len(b.listeners) + 1 {
+		all = append(all, <-errs)
+	}
+	b.stopped.Store(true)
+	b.flusher.Wait()
+	return errors.Join(append(all, b.syncStore(life))...)
+}
+
+// goodbye waits for ctx and then tells every client that the server shuts down.
+// Listeners take no new ones by then.
+func (b *Broker) goodbye(ctx context.Context) error {
+	<-ctx.Done()
+	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), b.limits.ShutdownTimeout)
+	defer cancel()
+	b.connections.close(func(c *connection) { c.disconnect(reasonShuttingDown) })
+	return b.ws.Shutdown(limit)
+}
+
+// syncStore waits until what sessions have changed last is durable.
+func (b *Broker) syncStore(ctx context.Context) error {
+	limit, cancel := context.WithTimeout(ctx, b.limits.ShutdownTimeout)
+	defer cancel()
+	done := make(chan error, 1)
+	b.store.Sync(func(err error) { done <- err })
+	select {
+	case err := <-done:
+		return err
+	case <-limit.Done():
+		return fmt.Errorf("broker: the store did not finish in time: %w", limit.Err())
+	}
+}
+
+// Publish takes a message that did not come over MQTT: a reply, a republished
+// message, one from an HTTP door. It goes the way of every message. At QoS 1 and 2 a
+// nil error means that it is durable.
+func (b *Broker) Publish(ctx context.Context, m *message.Message) error {
+	if b.life() == nil || b.stopped.Load() {
+		return ErrNotServing
+	}
+	if err := message.ValidateTopic(m.Topic); err != nil {
+		return refuse(reasonTopicInvalid, "%v", err)
+	}
+	switch {
+	case reservedTopic(m.Topic):
+		return refuse(reasonNotAuthorized, "topic %.200q is the server's own", m.Topic)
+	case !fits(m.Topic, &b.limits):
+		return refuse(reasonTopicInvalid, "topic %.200q is longer or has more levels than the limits allow", m.Topic)
+	case b.limits.MaxPayloadSize > 0 && len(m.Payload) > b.limits.MaxPayloadSize:
+		return refuse(reasonPacketTooLarge, "a payload of %d bytes is more than the limit of %d", len(m.Payload), b.limits.MaxPayloadSize)
+	}
+	if m.Received.IsZero() {
+		m.Received = time.Now()
+	}
+	b.metrics.published.Inc()
+	return b.publish(ctx, m, nil)
+}
+
+// MayReceive reports whether the client that sent o may receive messages from topic:
+// nobody may, on its behalf, have an answer sent to a topic that it could not read.
+func (b *Broker) MayReceive(o message.Origin, topic string) bool {
+	if o.ClientID == "" {
+		return false
+	}
+	cl := b.clients.find(o.ClientID)
+	if cl == nil {
+		return false
+	}
+	cl.mu.Lock()
+	defer cl.mu.Unlock()
+	return cl.sub != nil && cl.sub.mayReceive(topic)
+}
+
+// connections are those that are open.
+type connections struct {
+	mu     sync.Mutex
+	all    map[*connection]struct{}
+	closed func(*connection) // set by close
+}
+
+func (s *connections) add(c *connection) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.all[c] = struct{}{}
+	if s.closed != nil {
+		s.closed(c)
+	}
+}
+
+func (s *connections) remove(c *connection) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.all, c)
+}
+
+func (s *connections) len() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.all)
+}
+
+// close ends every connection, also those that are still to come.
+func (s *connections) close(end func(*connection)) {
+	s.mu.Lock()
+	s.closed = end
+	open := make([]*connection, 0, len(s.all))
+	for c := range s.all {
+		open = append(open, c)
+	}
+	s.mu.Unlock()
+	for _, c := range open {
+		end(c)
+	}
+}

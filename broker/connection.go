@@ -1,0 +1,187 @@
+package broker
+
+import (
+	"errors"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/topicwire/topicwire/broker/auth"
+	"github.com/topicwire/topicwire/broker/listen"
+	"github.com/topicwire/topicwire/broker/session"
+	"github.com/topicwire/topicwire/message"
+)
+
+// connection is one client's connection as mochi sees it: a net.Conn. mochi gets the
+// CONNECT from it and writes the CONNACK to it; everything after that is handled
+// here (see stream.go). For the session it is the link. mochi may close it as it
+// likes; the socket is closed here.
+type connection struct {
+	*listen.Conn
+	b *Broker
+
+	// Known from CONNECT on.
+	version   byte
+	connect   *connectInfo    // what CONNECT said; nil after CONNACK
+	sub       *subscriber     // the session; nil before CONNECT was accepted
+	principal *auth.Principal // who it is
+	free      bool            // the principal may do everything: no need to ask
+	origin    message.Origin  // of everything it publishes
+
+	// For the reading goroutine.
+	buf       buffer
+	now       time.Time // of the last read; the time of receipt of all that came with it
+	publish   publish
+	will      *will    // what is to be published for it when it is lost
+	aliases   []string // topic by inbound alias - 1; "" = not set
+	recent    topicCache
+	saidBye   bool // the client has sent DISCONNECT
+	keepsWill bool // it asked for its will to be published nevertheless
+
+	acks ackLine
+
+	established atomic.Bool // CONNACK was sent
+	ended       atomic.Bool // a DISCONNECT was sent, or nothing more is to be said
+	mochiClosed atomic.Bool // mochi has closed its side
+	handed      int         // bytes of the CONNECT that mochi has yet to read
+
+	stall struct { // how long the client has been lagging
+		sync.Mutex
+		timer *entry
+	}
+}
+
+func newConnection(b *Broker, lc *listen.Conn) *connection {
+	c := &connection{Conn: lc, b: b}
+	c.acks.init(c, b.limits.MaxInflight)
+	return c
+}
+
+// Close is mochi's: it ends reading. What is queued still leaves, and a DISCONNECT
+// may still be added; the socket is closed when the connection's handler is done.
+func (c *connection) Close() error {
+	c.mochiClosed.Store(true)
+	return nil
+}
+
+// Write is for mochi's own packets. A client that is told something must not miss
+// it because its buffer is full: it is cut off then.
+func (c *connection) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	if err != nil {
+		c.disconnect(reasonQuotaExceeded)
+		return n, io.ErrClosedPipe
+	}
+	return n, nil
+}
+
+// disconnect tells the client why and closes the connection. It does not wait; only
+// the first call counts. [MQTT-3.14.0-1]: a server's DISCONNECT exists since MQTT 5.
+func (c *connection) disconnect(r reason) {
+	if c.ended.Swap(true) {
+		return
+	}
+	if c.version >= 5 && c.established.Load() {
+		_, _ = c.Conn.Write([]byte{packetDisconnect, 2, byte(r), 0}) // a full buffer: then it goes without
+	}
+	_ = c.Conn.Close()
+	c.acks.close()
+}
+
+// packetDisconnect is the first byte of a DISCONNECT.
+const packetDisconnect = 0xE0
+
+// Fail is the session's way to end the connection.
+func (c *connection) Fail(r byte) { c.disconnect(reason(r)) }
+
+// Congested reports that more waits for the socket than should. A client that stays
+// so for too long is disconnected.
+func (c *connection) Congested() bool {
+	if !c.Conn.Congested() {
+		return false
+	}
+	c.lags()
+	return true
+}
+
+// Full reports that so much waits for the socket that QoS 0 messages are dropped.
+func (c *connection) Full() bool {
+	if c.Queued() <= c.b.qos0Limit {
+		return false
+	}
+	c.lags()
+	return true
+}
+
+// lags starts the time a client has to catch up.
+func (c *connection) lags() {
+	c.stall.Lock()
+	defer c.stall.Unlock()
+	if c.stall.timer == nil {
+		c.stall.timer = c.b.schedule.after(c.b.limits.SlowTimeout, c.tooSlow)
+	}
+}
+
+func (c *connection) tooSlow() {
+	c.stall.Lock()
+	late := c.stall.timer != nil
+	c.stall.Unlock()
+	if late && !c.ended.Load() {
+		c.b.metrics.slowConsumers.Inc()
+		c.b.log.Warn().Str("client", c.origin.ClientID).Int("queued_bytes", c.Queued()).
+			Msg("client disconnected: it reads too slowly")
+		c.disconnect(reasonQuotaExceeded)
+	}
+}
+
+// drained is called when the client has caught up.
+func (c *connection) drained() {
+	c.drainedForGood()
+	if sub := c.sub; sub != nil {
+		sub.session.Drained(c)
+	}
+}
+
+// drainedForGood stops the time: the connection has ended.
+func (c *connection) drainedForGood() {
+	c.stall.Lock()
+	defer c.stall.Unlock()
+	if c.stall.timer != nil {
+		c.b.schedule.cancel(c.stall.timer)
+		c.stall.timer = nil
+	}
+}
+
+// problem is told why reading is about to end.
+func (c *connection) problem(err error) {
+	if errors.Is(err, listen.ErrStuck) {
+		c.b.metrics.slowConsumers.Inc()
+	}
+	if r, ok := endReason(err); ok {
+		c.disconnect(r)
+	}
+}
+
+// topicCache remembers the topics a client has published to last, so that most
+// messages need no new string and no new validation.
+type topicCache struct {
+	topics [4]string
+	next   int
+}
+
+func (t *topicCache) find(b []byte) (string, bool) {
+	for i := range t.topics {
+		if t.topics[i] == string(b) {
+			return t.topics[i], true
+		}
+	}
+	return "", false
+}
+
+func (t *topicCache) add(topic string) {
+	t.topics[t.next] = topic
+	t.next = (t.next + 1) % len(t.topics)
+}
+
+var _ session.Link = (*connection)(nil)

@@ -1,0 +1,308 @@
+package broker_test
+
+import (
+	"fmt"
+	"strconv"
+	"testing"
+
+	"github.com/mochi-mqtt/server/v2/packets"
+)
+
+// mochi.md 2.1: a client's own packet identifiers and ours are two worlds.
+// [MQTT-2.2.1-3] [MQTT-4.4.0-1]
+func TestPacketIdentifiersOfBothDirectionsAreSeparate(t *testing.T) {
+	each(t, func(t *testing.T, v byte) {
+		t.Helper()
+		s := serve(t, setup{})
+		sub := s.connect(v, "sub", persistent)
+		sub.subscribe("a", 1)
+		pub := s.connect(v, "pub")
+		pub.publish("a", "one")
+		got := sub.wantMessage("a", "one")
+		// The subscriber uses the very same identifier for packets of its own.
+		sub.send(publishPacket("elsewhere", "x", 1, got.PacketID))
+		sub.wantCode(packets.Puback, 0)
+		sub.send(publishPacket("elsewhere", "x", 2, got.PacketID))
+		sub.wantCode(packets.Pubrec, 0)
+		sub.ackPublish(packets.Pubrel, got.PacketID)
+		sub.wantCode(packets.Pubcomp, 0)
+		ack := sub.subscribe("b", 1, func(pk *packets.Packet) { pk.PacketID = got.PacketID })
+		if ack.PacketID != got.PacketID || ack.ReasonCodes[0] != 1 {
+			t.Fatalf("SUBACK %d %v", ack.PacketID, ack.ReasonCodes)
+		}
+		sub.lose()
+		sub = s.connect(v, "sub", persistent)
+		again := sub.wantMessage("a", "one")
+		if !again.FixedHeader.Dup || again.PacketID != got.PacketID {
+			t.Errorf("redelivered with DUP %v, id %d; want true, %d", again.FixedHeader.Dup, again.PacketID, got.PacketID)
+		}
+	})
+}
+
+// mochi.md 2.2: the window is never passed and its places come back.
+// [MQTT-3.3.4-9] [MQTT-4.9.0-2]
+func TestReceiveMaximumIsHonouredAndReturns(t *testing.T) {
+	for _, qos := range []byte{1, 2} {
+		t.Run(fmt.Sprint("QoS", qos), func(t *testing.T) {
+			const window, n = 10, 200
+			s := serve(t, setup{})
+			sub := s.connect(5, "sub", receiveMaximum(window))
+			sub.subscribe("a", qos)
+			pub := s.connect(5, "pub")
+			for i := range n {
+				publishAt(pub, qos, "a", strconv.Itoa(i))
+			}
+			for i := 0; i < n; i += window {
+				var ids []uint16
+				for j := range window {
+					ids = append(ids, sub.wantMessage("a", strconv.Itoa(i+j)).PacketID)
+				}
+				sub.quiet() // nothing beyond the window
+				finish(sub, qos, ids...)
+			}
+		})
+	}
+}
+
+// publishAt publishes at any QoS and completes the exchange.
+func publishAt(p *peer, qos byte, topic, payload string) {
+	p.t.Helper()
+	p.send(publishPacket(topic, payload, qos, 7))
+	switch qos {
+	case 1:
+		p.wantCode(packets.Puback, 0)
+	case 2:
+		p.wantCode(packets.Pubrec, 0)
+		p.ackPublish(packets.Pubrel, 7)
+		p.wantCode(packets.Pubcomp, 0)
+	}
+}
+
+// finish acknowledges deliveries to the end.
+func finish(p *peer, qos byte, ids ...uint16) {
+	p.t.Helper()
+	if qos == 1 {
+		for _, id := range ids {
+			p.ackPublish(packets.Puback, id)
+		}
+		return
+	}
+	for _, id := range ids {
+		p.ackPublish(packets.Pubrec, id)
+		if rel := p.want(packets.Pubrel); rel.PacketID != id {
+			p.t.Fatalf("PUBREL for %d, want %d", rel.PacketID, id)
+		}
+	}
+	for _, id := range ids {
+		p.ackPublish(packets.Pubcomp, id)
+	}
+}
+
+// mochi.md 2.3: after a resume the window holds, the order is that of publication and
+// DUP is set on what was sent before, and only on that.
+// [MQTT-3.3.1-1] [MQTT-3.3.4-9] [MQTT-4.6.0-1]
+func TestResumeKeepsOrderAndWindow(t *testing.T) {
+	s := serve(t, setup{})
+	sub := s.connect(5, "sub", persistent, receiveMaximum(20))
+	sub.subscribe("a", 1)
+	pub := s.connect(5, "pub")
+	for i := range 100 {
+		pub.publish("a", strconv.Itoa(i))
+	}
+	for i := range 20 {
+		sub.wantMessage("a", strconv.Itoa(i))
+	}
+	sub.lose()
+	sub = s.connect(5, "sub", persistent, receiveMaximum(10))
+	if !sub.ack.SessionPresent {
+		t.Fatal("the session was not resumed")
+	}
+	var ids []uint16
+	for i := range 100 {
+		got := sub.wantMessage("a", strconv.Itoa(i))
+		if sent := i < 20; got.FixedHeader.Dup != sent {
+			t.Fatalf("message %d has DUP %v, want %v", i, got.FixedHeader.Dup, sent)
+		}
+		if ids = append(ids, got.PacketID); len(ids) == 10 {
+			sub.quiet()
+			for _, id := range ids {
+				sub.ackPublish(packets.Puback, id)
+			}
+			ids = nil
+		}
+	}
+}
+
+// mochi.md 2.4: a message in flight keeps its topic; aliases end with the connection.
+// [MQTT-3.3.2-7]
+func TestOutboundAliasesEndWithTheConnection(t *testing.T) {
+	s := serve(t, setup{})
+	aliases := func(pk *packets.Packet) { pk.Properties.TopicAliasMaximum = 2 }
+	sub := s.connect(5, "sub", persistent, aliases)
+	sub.subscribe("some/#", 1)
+	pub := s.connect(5, "pub")
+	for _, topic := range []string{"some/a", "some/a", "some/b", "some/c", "some/b"} {
+		pub.publish(topic, "x")
+	}
+	for i, want := range []struct {
+		topic string
+		alias uint16
+	}{{"some/a", 1}, {"", 1}, {"some/b", 2}, {"some/c", 0}, {"", 2}} {
+		got := sub.want(packets.Publish)
+		if got.TopicName != want.topic || got.Properties.TopicAlias != want.alias {
+			t.Errorf("message %d: topic %q alias %d, want %q %d", i, got.TopicName, got.Properties.TopicAlias, want.topic, want.alias)
+		}
+	}
+	sub.lose()
+	sub = s.connect(5, "sub", persistent)
+	for _, topic := range []string{"some/a", "some/a", "some/b", "some/c", "some/b"} {
+		got := sub.wantMessage(topic, "x")
+		if got.Properties.TopicAlias != 0 {
+			t.Errorf("alias %d for a client that takes none", got.Properties.TopicAlias)
+		}
+	}
+}
+
+// mochi.md 2.5: 20,000 messages wait and arrive in order.
+func TestOfflineQueueHoldsTwentyThousandInOrder(t *testing.T) {
+	each(t, func(t *testing.T, v byte) {
+		t.Helper()
+		const n = 20_000
+		s := serve(t, setup{})
+		s.connect(v, "sub", persistent).subscribeAndLeave("a", 1)
+		pub := s.connect(v, "pub")
+		pub.publishMany("a", 1, n)
+		sub := s.connect(v, "sub", persistent)
+		for i := range n {
+			got := sub.wantMessage("a", strconv.Itoa(i))
+			if got.FixedHeader.Dup {
+				t.Fatal("DUP on a first delivery") // [MQTT-3.3.1-2]
+			}
+			sub.ackPublish(packets.Puback, got.PacketID)
+		}
+		sub.quiet()
+	})
+}
+
+func (p *peer) subscribeAndLeave(filter string, qos byte) {
+	p.t.Helper()
+	p.subscribe(filter, qos)
+	p.bye()
+}
+
+// publishMany publishes 0, 1, 2, ... with a window of its own.
+func (p *peer) publishMany(topic string, qos byte, n int, change ...func(*packets.Packet)) {
+	p.t.Helper()
+	const batch = 500
+	for i := 0; i < n; i += batch {
+		var b []byte
+		for j := i; j < min(i+batch, n); j++ {
+			b = append(b, p.encode(publishPacket(topic, strconv.Itoa(j), qos, uint16(j-i+1), change...))...)
+		}
+		p.write(b)
+		for j := i; j < min(i+batch, n) && qos > 0; j++ {
+			if ack := p.wantCode(packets.Puback, 0); int(ack.PacketID) != j-i+1 { // [MQTT-4.6.0-2]
+				p.t.Fatalf("PUBACK for %d, want %d", ack.PacketID, j-i+1)
+			}
+		}
+	}
+}
+
+// mochi.md 2.6: a reader that takes its time gets every retained message.
+func TestTwentyThousandRetainedMessagesReachASlowReader(t *testing.T) {
+	for _, qos := range []byte{0, 1} {
+		t.Run(fmt.Sprint("QoS", qos), func(t *testing.T) {
+			const n = 20_000
+			s := serve(t, setup{})
+			pub := s.connect(4, "pub")
+			payload := make([]byte, 1024)
+			for i := 0; i < n; i += 500 {
+				var b []byte
+				for j := i; j < i+500; j++ {
+					b = append(b, pub.encode(publishPacket(fmt.Sprintf("r/%d/x", j), string(payload), 1, uint16(j-i+1), retain))...)
+				}
+				pub.write(b)
+				for range 500 {
+					pub.wantCode(packets.Puback, 0)
+				}
+			}
+			sub := s.connect(4, "sub")
+			sub.subscribe("r/#", qos)
+			// A live message on another connection is not held up meanwhile.
+			pub.publish("other", "x")
+			seen := map[string]bool{}
+			for range n {
+				got := sub.want(packets.Publish)
+				if !got.FixedHeader.Retain || seen[got.TopicName] {
+					t.Fatalf("%s: RETAIN %v, seen before %v", got.TopicName, got.FixedHeader.Retain, seen[got.TopicName])
+				}
+				seen[got.TopicName] = true
+				if qos > 0 {
+					sub.ackPublish(packets.Puback, got.PacketID)
+				}
+			}
+			sub.quiet()
+		})
+	}
+}
+
+// mochi.md 2.7: a message that is too large for a client is skipped, and nothing
+// gets stuck behind or in front of it. [MQTT-3.1.2-24] [MQTT-3.1.2-25]
+func TestMessageAboveMaximumPacketSizeIsSkipped(t *testing.T) {
+	s := serve(t, setup{})
+	sub := s.connect(5, "sub", func(pk *packets.Packet) { pk.Properties.MaximumPacketSize = 100 }, receiveMaximum(2))
+	pub := s.connect(5, "pub")
+	for _, qos := range []byte{0, 1} {
+		sub.subscribe("a", qos)
+		for range 5 {
+			pub.publish("a", "small")
+			pub.publish("a", string(make([]byte, 200)))
+		}
+		for range 5 {
+			got := sub.wantMessage("a", "small")
+			if qos > 0 {
+				sub.ackPublish(packets.Puback, got.PacketID)
+			}
+		}
+		sub.quiet()
+	}
+}
+
+// mochi.md 2.8: a client that takes its own session over again and again loses nothing.
+// [MQTT-3.1.4-3]
+func TestTakeOverLosesNothing(t *testing.T) {
+	each(t, func(t *testing.T, v byte) {
+		t.Helper()
+		const n = 2000
+		s := serve(t, setup{})
+		sub := s.connect(v, "sub", persistent)
+		sub.subscribe("a", 1)
+		go func() {
+			pub := s.connect(v, "pub")
+			pub.publishMany("a", 1, n)
+		}()
+		next := 0
+		for next < n {
+			got, err := sub.next()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if i, _ := strconv.Atoi(string(got.Payload)); i == next {
+				next++
+			} else if i > next || !got.FixedHeader.Dup {
+				t.Fatalf("got message %d (DUP %v), want %d", i, got.FixedHeader.Dup, next)
+			}
+			sub.ackPublish(packets.Puback, got.PacketID)
+			if next%50 == 0 {
+				old := sub
+				sub = s.connect(v, "sub", persistent)
+				if !sub.ack.SessionPresent {
+					t.Fatal("the session was lost")
+				}
+				if code := old.wantClosed(); v == 5 && code != 0x8E {
+					t.Fatalf("taken over with DISCONNECT %#x, want 0x8E", code)
+				}
+			}
+		}
+	})
+}

@@ -1,0 +1,303 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/topicwire/topicwire/broker/auth"
+	"github.com/topicwire/topicwire/broker/session"
+	"github.com/topicwire/topicwire/message"
+)
+
+// Refused is why the broker itself does not take a message.
+type Refused struct {
+	Reason byte // MQTT 5 reason code
+	Text   string
+}
+
+// Error says why.
+func (e *Refused) Error() string { return "broker: " + e.Text }
+
+// ReasonCode is the MQTT 5 reason code.
+func (e *Refused) ReasonCode() byte { return e.Reason }
+
+func refuse(r reason, format string, args ...any) *Refused {
+	return &Refused{Reason: byte(r), Text: fmt.Sprintf(format, args...)}
+}
+
+// Accept takes a message over into the rules before it is delivered. An error
+// refuses the publish; if it has a method ReasonCode() byte, that is the MQTT 5
+// reason code. The message is read-only from then on.
+type Accept func(ctx context.Context, m *message.Message) (Pending, error)
+
+// Pending is an acceptance that is not durable yet. Then calls back exactly once:
+// with nil when it is, or with the reason why it cannot be. A nil Pending is durable.
+type Pending interface{ Then(func(error)) }
+
+// onPublish takes a PUBLISH of the client's: the first half of the way of one
+// message. An error ends the connection.
+func (c *connection) onPublish(p *publish) error {
+	b := c.b
+	if int(p.qos) > *b.limits.MaxQoS { // [MQTT-3.2.2-11]
+		return fault(reasonQoSNotSupported, "PUBLISH with a QoS that the server does not support")
+	}
+	topic, err := c.resolveTopic(p)
+	if err != nil {
+		return err
+	}
+	if c.version >= 5 && p.qos > 0 && c.acks.waiting()+c.sub.session.Unreleased() >= b.limits.MaxInflight &&
+		(p.qos != 2 || !p.dup) { // [MQTT-3.3.4-9]
+		return fault(reasonReceiveMaximum, "more unacknowledged messages than Receive Maximum allows")
+	}
+	b.metrics.received.Add(1)
+	b.metrics.receivedBytes.Add(int64(len(p.payload)))
+	if p.qos == 2 && !c.arrives(p) {
+		return nil
+	}
+	if r := c.objection(p, topic); r != reasonSuccess {
+		b.metrics.refusedPublishes.Inc()
+		return c.refuse(p, r, r == reasonNotAuthorized)
+	}
+	m := &message.Message{
+		Topic: topic, Payload: append(make([]byte, 0, len(p.payload)), p.payload...), QoS: p.qos, Retain: p.retain,
+		Props: p.props, From: c.origin, Received: c.now,
+	}
+	b.capExpiry(m)
+	w, err := b.route(b.life(), m, c.sub)
+	if err != nil {
+		b.metrics.refusedPublishes.Inc()
+		b.log.Debug().Err(err).Str("client", c.origin.ClientID).Str("topic", topic).Msg("publish refused")
+		return c.refuse(p, refusalReason(err), false)
+	}
+	if p.qos > 0 {
+		c.acknowledge(p, w)
+	}
+	return nil
+}
+
+// resolveTopic is the topic of a PUBLISH, by its alias if need be.
+func (c *connection) resolveTopic(p *publish) (string, error) {
+	if p.alias == 0 {
+		if topic, known := c.recent.find(p.topic); known && topic != "" {
+			return topic, nil
+		}
+	} else if int(p.alias) > c.b.limits.MaxTopicAliases { // [MQTT-3.3.2-9]
+		return "", fault(reasonTopicAlias, "topic alias above Topic Alias Maximum")
+	}
+	if len(p.topic) == 0 {
+		if p.alias == 0 {
+			return "", fault(reasonProtocolError, "PUBLISH without topic and alias")
+		}
+		if int(p.alias) > len(c.aliases) || c.aliases[p.alias-1] == "" {
+			return "", fault(reasonTopicAlias, "topic alias that was never set")
+		}
+		return c.aliases[p.alias-1], nil
+	}
+	topic := string(p.topic)
+	if err := message.ValidateTopic(topic); err != nil { // [MQTT-3.3.2-2]
+		if errors.Is(err, message.ErrTopicText) {
+			return "", fault(reasonMalformed, err.Error())
+		}
+		return "", fault(reasonTopicInvalid, err.Error())
+	}
+	if p.alias == 0 {
+		c.recent.add(topic)
+		return topic, nil
+	}
+	for len(c.aliases) < int(p.alias) {
+		c.aliases = append(c.aliases, "")
+	}
+	c.aliases[p.alias-1] = topic
+	return topic, nil
+}
+
+// objection is why a message is not taken, before anybody is asked.
+func (c *connection) objection(p *publish, topic string) reason {
+	l := &c.b.limits
+	switch {
+	case reservedTopic(topic):
+		return reasonNotAuthorized
+	case !fits(topic, l):
+		return reasonTopicInvalid
+	case l.MaxPayloadSize > 0 && len(p.payload) > l.MaxPayloadSize:
+		return reasonPacketTooLarge
+	case p.props.Format == message.FormatUTF8 && !utf8.Valid(p.payload): // MQTT 5, 3.3.2.3.2
+		return reasonPayloadFormat
+	case !c.free && !c.principal.May(auth.Publish, topic):
+		return reasonNotAuthorized
+	}
+	return reasonSuccess
+}
+
+// reservedTopic reports whether only the server may publish there.
+func reservedTopic(topic string) bool {
+	return strings.HasPrefix(topic, "$SYS/") || topic == "$SYS" || strings.HasPrefix(topic, "$share/")
+}
+
+// basicIngest is the prefix of topics that go to one rule and to no subscriber, as
+// AWS IoT has it: $aws/rules/NAME/topic.
+const basicIngest = "$aws/rules/"
+
+// fits reports whether a topic name or filter is within the limits. A Basic Ingest
+// prefix does not count.
+func fits(topic string, l *Limits) bool {
+	if rest, ok := strings.CutPrefix(topic, basicIngest); ok {
+		if _, after, more := strings.Cut(rest, "/"); more {
+			topic = after
+		}
+	}
+	return len(topic) <= l.MaxTopicLength && message.Levels(topic) <= l.MaxTopicLevels
+}
+
+// arrives takes note of a QoS 2 message and reports whether it is new. One that is
+// not is acknowledged and nothing else. [MQTT-4.3.3-10]
+func (c *connection) arrives(p *publish) bool {
+	id := p.id
+	arrival := c.sub.session.Arrive(id, func(r byte) { c.acks.now(session.Pubrec, id, reason(r)) })
+	if arrival == session.Known {
+		c.acks.now(session.Pubrec, id, reasonSuccess)
+	}
+	return arrival == session.First
+}
+
+// refuse answers a message that is not taken. Before MQTT 5 there is no negative
+// acknowledgement: what the client may not do is acknowledged and dropped, anything
+// else ends the connection, so that the client sends it again. [MQTT-3.3.5-2]
+func (c *connection) refuse(p *publish, r reason, quietly bool) error {
+	if p.qos == 2 {
+		c.sub.session.Arrived(p.id, byte(reasonUnspecified))
+	}
+	switch {
+	case p.qos == 0:
+		return nil
+	case c.version >= 5:
+		c.acks.now(ackOf(p.qos), p.id, ackReason(r))
+		return nil
+	case quietly:
+		c.acks.now(ackOf(p.qos), p.id, reasonSuccess)
+		return nil
+	default:
+		return fault(r, "a message was refused and the client's version of MQTT has no way to say so")
+	}
+}
+
+// ackReason makes a reason code one that PUBACK and PUBREC may carry (MQTT 5, 3.4.2.1).
+func ackReason(r reason) reason {
+	switch r {
+	case reasonSuccess, reasonUnspecified, reasonImplementation, reasonNotAuthorized, reasonTopicInvalid,
+		reasonQuotaExceeded, reasonPayloadFormat:
+		return r
+	case reasonPacketTooLarge:
+		return reasonQuotaExceeded
+	default:
+		return reasonImplementation
+	}
+}
+
+func ackOf(qos byte) session.Ack {
+	if qos == 2 {
+		return session.Pubrec
+	}
+	return session.Puback
+}
+
+// acknowledge sends the acknowledgement when everything it stands for is durable.
+func (c *connection) acknowledge(p *publish, w waits) {
+	n := w.count()
+	if n == 0 {
+		if p.qos == 2 {
+			c.sub.session.Arrived(p.id, 0)
+		}
+		c.acks.now(ackOf(p.qos), p.id, reasonSuccess)
+		return
+	}
+	r := c.acks.later(ackOf(p.qos), p.id, n)
+	if w.pending != nil {
+		w.pending.Then(r.done)
+	}
+	if w.store {
+		c.b.store.Sync(r.done)
+	}
+}
+
+// waits is what an acknowledgement has to wait for.
+type waits struct {
+	pending Pending // of Accept
+	store   bool    // the store has changes of this message
+}
+
+func (w waits) count() int {
+	n := 0
+	if w.pending != nil {
+		n++
+	}
+	if w.store {
+		n++
+	}
+	return n
+}
+
+// route is the way every message takes, wherever it comes from: Accept, the retained
+// message, the fan-out. from is the subscriber that published it, nil if none did.
+func (b *Broker) route(ctx context.Context, m *message.Message, from *subscriber) (waits, error) {
+	if m.QoS > 0 && b.refuseWhenFull && !b.roomFor(m, from) {
+		return waits{}, refuse(reasonQuotaExceeded, "the queue of a subscriber to %.200q is full", m.Topic)
+	}
+	var w waits
+	if accept := b.accept.Load(); accept != nil {
+		p, err := (*accept)(ctx, m)
+		if err != nil {
+			return waits{}, err
+		}
+		w.pending = p
+	}
+	if strings.HasPrefix(m.Topic, basicIngest) {
+		return w, nil // for a rule alone
+	}
+	if m.Retain {
+		w.store = b.retain(m)
+	}
+	if b.fanOut(m, from) {
+		w.store = true
+	}
+	return w, nil
+}
+
+// publish routes a message and, if it has QoS 1 or 2, waits until it is durable.
+func (b *Broker) publish(ctx context.Context, m *message.Message, from *subscriber) error {
+	b.capExpiry(m)
+	w, err := b.route(ctx, m, from)
+	n := w.count()
+	if err != nil || n == 0 || m.QoS == 0 {
+		return err
+	}
+	done := make(chan error, n)
+	if w.pending != nil {
+		w.pending.Then(func(err error) { done <- err })
+	}
+	if w.store {
+		b.store.Sync(func(err error) { done <- err })
+	}
+	for range n {
+		select {
+		case err := <-done:
+			if err != nil {
+				return fmt.Errorf("broker: a message to %.200q could not be kept: %w", m.Topic, err)
+			}
+		case <-ctx.Done():
+			return fmt.Errorf("broker: a message to %.200q is not durable yet: %w", m.Topic, ctx.Err())
+		}
+	}
+	return nil
+}
+
+// capExpiry cuts the message expiry interval to the limit.
+func (b *Broker) capExpiry(m *message.Message) {
+	if most := b.limits.MaxMessageExpiry; most > 0 && m.Props.HasExpiry {
+		m.Props.Expiry = min(m.Props.Expiry, uint32(most/time.Second))
+	}
+}

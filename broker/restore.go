@@ -1,0 +1,73 @@
+package broker
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/topicwire/topicwire/broker/session"
+	"github.com/topicwire/topicwire/broker/store"
+	"github.com/topicwire/topicwire/broker/topics"
+)
+
+// restore takes up what the store has kept: sessions with subscriptions and queues,
+// retained messages, wills. Sessions whose time has passed meanwhile end now.
+func (b *Broker) restore(ctx context.Context) error {
+	err := b.store.Load(ctx, func(c store.Change) error { //nolint:contextcheck // what it schedules runs in the broker's life, not in this call
+		b.restoreChange(&c)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("broker: what the store has kept could not be loaded: %w", err)
+	}
+	now := time.Now()
+	for _, cl := range b.clients.list() {
+		cl.mu.Lock()
+		if cl.sub != nil && cl.expiry != forever && cl.expires == nil {
+			sub := cl.sub
+			cl.expires = b.schedule.at(now.Add(time.Duration(cl.expiry)*time.Second), func() { b.expire(cl, sub) }) //nolint:contextcheck // runs later
+		}
+		cl.mu.Unlock()
+	}
+	return nil
+}
+
+func (b *Broker) restoreChange(c *store.Change) {
+	switch c.Kind {
+	case store.RetainedPut:
+		b.retained.Set(c.Delivery.Message)
+		return
+	case store.RetainedDelete:
+		b.retained.Delete(c.Topic)
+		return
+	default:
+	}
+	cl := b.clients.acquire(c.Client)
+	defer b.clients.release(cl)
+	switch c.Kind {
+	case store.SessionPut:
+		b.restoreSession(cl, c)
+	case store.SubscriptionPut:
+		if cl.sub != nil {
+			cl.sub.subs[c.Filter] = optionOf(c.Subscription)
+			b.index.Subscribe(c.Filter, cl.sub, optionOf(c.Subscription))
+		}
+	case store.WillPut:
+		b.delayWill(cl, &will{message: c.Will.Message}, c.Will.At)
+	default:
+		if cl.sub != nil {
+			cl.sub.session.Restore(c)
+		}
+	}
+}
+
+func (b *Broker) restoreSession(cl *client, c *store.Change) {
+	if cl.sub == nil {
+		cl.sub = &subscriber{client: cl, subs: map[string]topics.Option{}, session: session.New(cl.id, b.sessions, true)}
+	}
+	cl.expiry = c.Session.Expiry
+	if cl.expiry != forever && !c.Session.Left.IsZero() {
+		sub := cl.sub
+		cl.expires = b.schedule.at(c.Session.Left.Add(time.Duration(cl.expiry)*time.Second), func() { b.expire(cl, sub) })
+	}
+}

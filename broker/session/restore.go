@@ -1,0 +1,45 @@
+package session
+
+import "github.com/topicwire/topicwire/broker/store"
+
+// Restore applies a change that the store has kept, before the session is attached
+// for the first time. Changes that do not concern deliveries are ignored.
+func (s *Session) Restore(c *store.Change) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch c.Kind {
+	case store.Enqueue:
+		s.seq = max(s.seq, c.Seq)
+		s.queue.push(item{Delivery: c.Delivery, seq: c.Seq, kept: true})
+		s.load.Add(1)
+		s.env.Counters.Queued.Add(1)
+	case store.Sent, store.Received:
+		s.restoreFlight(c)
+	case store.InboundPut:
+		if s.inbound == nil {
+			s.inbound = map[uint16]*inbound{}
+		}
+		s.inbound[c.PacketID] = &inbound{done: true}
+		s.unreleased.Store(int32(len(s.inbound)))
+	default:
+	}
+}
+
+// restoreFlight puts a delivery that was under way back under way, with its packet
+// identifier: at QoS 2 the client may know it. [MQTT-4.4.0-1]
+func (s *Session) restoreFlight(c *store.Change) {
+	if f := s.window.byID[c.PacketID]; f != nil && f.seq == c.Seq {
+		f.received = c.Kind == store.Received
+		return
+	}
+	if s.window.byID[c.PacketID] != nil || c.PacketID == 0 {
+		return
+	}
+	for _, it := range s.queue.removeIf(func(it *item) bool { return it.seq == c.Seq }) {
+		s.env.Counters.Queued.Add(-1)
+		s.env.Counters.Inflight.Add(1)
+		f := s.window.put(it, c.PacketID)
+		f.received = c.Kind == store.Received
+		s.window.id = c.PacketID
+	}
+}

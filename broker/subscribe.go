@@ -1,0 +1,203 @@
+package broker
+
+import (
+	"strings"
+
+	"github.com/mochi-mqtt/server/v2/packets"
+
+	"github.com/topicwire/topicwire/broker/auth"
+	"github.com/topicwire/topicwire/broker/store"
+	"github.com/topicwire/topicwire/broker/topics"
+	"github.com/topicwire/topicwire/message"
+)
+
+// onSubscribe takes a SUBSCRIBE: each filter is decided on its own.
+// [MQTT-3.8.4-1] [MQTT-3.8.4-5] [MQTT-3.8.4-6]
+func (c *connection) onSubscribe(pk *packets.Packet) error {
+	if pk.PacketID == 0 {
+		return errZeroID
+	}
+	if len(pk.Filters) == 0 { // [MQTT-3.8.3-2]
+		return fault(reasonProtocolError, "SUBSCRIBE without a topic filter")
+	}
+	id, err := subscriptionID(pk.Properties.SubscriptionIdentifier)
+	if err != nil {
+		return err
+	}
+	codes := make([]byte, len(pk.Filters))
+	replays := make([]func(), 0, len(pk.Filters))
+	for i := range pk.Filters {
+		f := &pk.Filters[i]
+		_, _, shared := message.SplitShare(f.Filter)
+		if shared && f.NoLocal { // [MQTT-3.8.3-4]
+			return fault(reasonProtocolError, "a shared subscription with No Local")
+		}
+		if r := c.mayNotSubscribe(f.Filter, i); r != reasonSuccess {
+			codes[i] = byte(r)
+			if c.version < 5 {
+				codes[i] = byte(reasonUnspecified) // [MQTT-3.9.3-2] of 3.1.1
+			}
+			continue
+		}
+		o := topics.Option{
+			QoS: min(f.Qos, byte(*c.b.limits.MaxQoS)), NoLocal: f.NoLocal, RetainAsPublished: f.RetainAsPublished,
+			RetainHandling: f.RetainHandling, ID: id,
+		}
+		codes[i] = o.QoS
+		existed := c.sub.subscribe(c.b, f.Filter, o)
+		if !shared && (o.RetainHandling == 0 || o.RetainHandling == 1 && !existed) { // [MQTT-3.3.1-9] [MQTT-3.3.1-10] [MQTT-3.3.1-11]
+			replays = append(replays, func() { c.replay(f.Filter, o) })
+		}
+	}
+	c.answer(packetSuback, pk.PacketID, codes)
+	for _, replay := range replays {
+		replay()
+	}
+	return nil
+}
+
+// subscriptionID is the identifier of a SUBSCRIBE; 0 = none. (MQTT 5, 3.8.2.1.2)
+func subscriptionID(ids []int) (uint32, error) {
+	switch {
+	case len(ids) == 0:
+		return 0, nil
+	case len(ids) > 1:
+		return 0, errPropertyRep
+	case ids[0] < 1 || ids[0] > 268_435_455:
+		return 0, fault(reasonProtocolError, "subscription identifier 0")
+	}
+	return uint32(ids[0]), nil
+}
+
+// mayNotSubscribe is why the client may not have its i-th filter.
+func (c *connection) mayNotSubscribe(filter string, i int) reason {
+	l := &c.b.limits
+	_, rest, _ := message.SplitShare(filter)
+	switch {
+	case message.ValidateFilter(filter) != nil, !fits(rest, l):
+		return reasonFilterInvalid
+	case l.MaxFilters > 0 && i >= l.MaxFilters:
+		return reasonQuotaExceeded
+	case c.sub.isFull(filter, l.MaxSubscriptions):
+		return reasonQuotaExceeded
+	case !c.free && !c.principal.May(auth.Subscribe, rest):
+		return reasonNotAuthorized
+	}
+	return reasonSuccess
+}
+
+// replay sends the retained messages of a filter.
+func (c *connection) replay(filter string, o topics.Option) {
+	var ids []uint32
+	if o.ID != 0 {
+		ids = []uint32{o.ID}
+	}
+	c.sub.session.Replay(filter, o.QoS, ids, c.b.retained.Match(filter))
+}
+
+// onUnsubscribe takes an UNSUBSCRIBE. [MQTT-3.10.4-1] [MQTT-3.10.4-4] [MQTT-3.10.4-5]
+func (c *connection) onUnsubscribe(pk *packets.Packet) error {
+	if pk.PacketID == 0 {
+		return errZeroID
+	}
+	if len(pk.Filters) == 0 { // [MQTT-3.10.3-2]
+		return fault(reasonProtocolError, "UNSUBSCRIBE without a topic filter")
+	}
+	codes := make([]byte, len(pk.Filters))
+	for i := range pk.Filters {
+		filter := pk.Filters[i].Filter
+		switch {
+		case message.ValidateFilter(filter) != nil:
+			codes[i] = byte(reasonFilterInvalid)
+		case !c.sub.unsubscribe(c.b, filter):
+			codes[i] = byte(reasonNoSubscription)
+		}
+	}
+	if c.version < 5 {
+		codes = nil // an UNSUBACK of 3.1.1 says nothing
+	}
+	c.answer(packetUnsuback, pk.PacketID, codes)
+	return nil
+}
+
+// The first bytes of SUBACK and UNSUBACK.
+const (
+	packetSuback   = 0x90
+	packetUnsuback = 0xB0
+)
+
+// answer sends a SUBACK or UNSUBACK, once the subscriptions of a session that
+// outlives its connection are durable.
+func (c *connection) answer(first byte, id uint16, codes []byte) {
+	n := 2 + len(codes)
+	if c.version >= 5 {
+		n++
+	}
+	b := append(make([]byte, 0, n+5), first)
+	for rest := n; ; {
+		d := byte(rest & 0x7f)
+		if rest >>= 7; rest > 0 {
+			b = append(b, d|0x80)
+			continue
+		}
+		b = append(b, d)
+		break
+	}
+	b = append(b, byte(id>>8), byte(id))
+	if c.version >= 5 {
+		b = append(b, 0) // no properties
+	}
+	b = append(b, codes...)
+	c.b.store.Sync(func(err error) {
+		if err != nil {
+			c.b.log.Error().Err(err).Str("client", c.origin.ClientID).Msg("a subscription could not be kept")
+			c.disconnect(reasonImplementation)
+			return
+		}
+		_, _ = c.Write(b)
+	})
+}
+
+// subscribe adds a subscription, or replaces the one with the same filter
+// [MQTT-3.8.4-3], and reports whether there was one.
+func (s *subscriber) subscribe(b *Broker, filter string, o topics.Option) (existed bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		return false
+	}
+	filter = strings.Clone(filter) // it is a piece of the packet
+	s.subs[filter] = o
+	if s.session.Durable() {
+		b.store.Append(store.Change{Kind: store.SubscriptionPut, Client: s.client.id, Filter: filter, Subscription: subscriptionOf(o)})
+	}
+	return b.index.Subscribe(filter, s, o)
+}
+
+// unsubscribe removes a subscription and reports whether there was one. What is in
+// flight is completed. [MQTT-3.10.4-2] [MQTT-3.10.4-3]
+func (s *subscriber) unsubscribe(b *Broker, filter string) bool {
+	s.mu.Lock()
+	delete(s.subs, filter)
+	existed := b.index.Unsubscribe(filter, s)
+	if existed && s.session.Durable() {
+		b.store.Append(store.Change{Kind: store.SubscriptionDelete, Client: s.client.id, Filter: filter})
+	}
+	s.mu.Unlock()
+	if !existed {
+		return false
+	}
+	s.session.StopReplay(filter)
+	if _, _, shared := message.SplitShare(filter); shared {
+		b.shareOutIf(s, func(share string) bool { return share == filter })
+	}
+	return true
+}
+
+// isFull reports whether a subscription to filter would be one too many.
+func (s *subscriber) isFull(filter string, most int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, existed := s.subs[filter]
+	return !existed && len(s.subs) >= most
+}

@@ -1,0 +1,101 @@
+package broker
+
+import (
+	"time"
+
+	"github.com/topicwire/topicwire/broker/auth"
+	"github.com/topicwire/topicwire/broker/store"
+	"github.com/topicwire/topicwire/message"
+)
+
+// will is a will message: what a client wants published when it is gone without
+// having said goodbye (MQTT 5, section 3.1.2.5).
+type will struct {
+	message *message.Message
+	delay   time.Duration
+	timer   *entry // while it waits
+}
+
+// willCause says how a connection has ended, as far as its will is concerned.
+type willCause byte
+
+const (
+	willNone     willCause = iota // the client said goodbye: no will
+	willLost                      // the connection ended in any other way
+	willResumed                   // another connection resumes the session
+	willReplaced                  // another connection starts a new session
+)
+
+func willTakeOver(clean bool) willCause {
+	if clean {
+		return willReplaced
+	}
+	return willResumed
+}
+
+// startWill decides what becomes of a connection's will: nothing, it is due now, or
+// it waits for its delay with the client, which is locked.
+func (b *Broker) startWill(cl *client, c *connection, cause willCause) (due []*will) {
+	w := c.will
+	c.will = nil
+	if w == nil || cause == willNone {
+		return nil
+	}
+	delay := w.delay
+	if cl.expiry != forever {
+		delay = min(delay, time.Duration(cl.expiry)*time.Second) // the end of the session comes first
+	}
+	if delay == 0 || cause == willReplaced {
+		return []*will{w}
+	}
+	if cause == willResumed {
+		return nil // [MQTT-3.1.3-9]
+	}
+	at := time.Now().Add(delay)
+	b.store.Append(store.Change{Kind: store.WillPut, Client: cl.id, Will: &store.Will{Message: w.message, At: at}})
+	b.delayWill(cl, w, at)
+	return nil
+}
+
+// delayWill lets a will wait until at.
+func (b *Broker) delayWill(cl *client, w *will, at time.Time) {
+	cl.will = w
+	w.timer = b.schedule.at(at, func() {
+		cl.mu.Lock()
+		isDue := !cl.gone && cl.will == w
+		if isDue {
+			b.dropWill(cl)
+		}
+		b.clients.release(cl)
+		if isDue {
+			b.publishWills([]*will{w})
+		}
+	})
+}
+
+// dropWill takes away the will that waits; the client is locked.
+func (b *Broker) dropWill(cl *client) {
+	b.schedule.cancel(cl.will.timer)
+	cl.will = nil
+	b.store.Append(store.Change{Kind: store.WillDelete, Client: cl.id})
+}
+
+// publishWills publishes wills that are due, like any other message: through Accept.
+// Call it with no client locked.
+func (b *Broker) publishWills(due []*will) {
+	for _, w := range due {
+		m := w.message
+		m.Received = time.Now() // the expiry interval begins with the publication
+		if err := b.publish(b.life(), m, nil); err != nil {
+			b.metrics.refusedPublishes.Inc()
+			b.log.Warn().Err(err).Str("client", m.From.ClientID).Str("topic", m.Topic).Msg("a will was refused")
+			continue
+		}
+		b.metrics.wills.Inc()
+	}
+}
+
+// mayPublishWill reports whether the client may have this will at all.
+func (b *Broker) mayPublishWill(p *auth.Principal, topic string) bool {
+	return !reservedTopic(topic) && p.May(auth.Publish, topic)
+}
