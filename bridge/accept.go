@@ -1,0 +1,219 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/topicwire/topicwire/bridge/action"
+	"github.com/topicwire/topicwire/bridge/outbox"
+	"github.com/topicwire/topicwire/message"
+	"github.com/topicwire/topicwire/rules"
+	"github.com/topicwire/topicwire/rules/sql"
+)
+
+// errHops is why a message's rules are not run.
+var errHops = errors.New("the message has passed 8 hops: a rule feeds itself")
+
+// Accept takes a message in: it finds the rules that match, runs those whose statement
+// asks nothing of the outside, renders their actions, and puts one job per action in
+// the outbox. It returns when that is done, long before a function is called.
+//
+// A nil Pending says that the message is safe already. An error refuses the publish:
+// the outbox is full, and none of the message's jobs was put; errors.As finds the
+// MQTT 5 reason code as interface{ ReasonCode() byte }. A QoS 0 message is never
+// refused; what finds no room is dropped and counted.
+//
+// Accept may give the message its ID, so it is to be called before the message is
+// shared. A message that matches no rule costs the match and nothing else.
+func (b *Bridge) Accept(ctx context.Context, m *message.Message) (Pending, error) {
+	p := b.loaded.Load().Program
+	var few [8]*rules.Rule // on the stack: most messages match fewer
+	matched := p.set.Match(few[:0], m.Topic)
+	if len(matched) == 0 {
+		b.metrics.unmatched.Inc()
+		if b.observed() {
+			b.observe(Event{Stage: Accepted, Message: m})
+		}
+		return nil, nil //nolint:nilnil // nothing to wait for
+	}
+	return b.accept(ctx, p, matched, m)
+}
+
+func (b *Bridge) accept(ctx context.Context, p *Program, matched []*rules.Rule, m *message.Message) (Pending, error) {
+	m.EnsureID()
+	if m.Hops >= MaxHops {
+		b.metrics.stopped.Inc()
+		b.metrics.drop("hops", 1)
+		b.log.warn("hops", m.Topic, errHops, "message stopped after too many hops").
+			str("topic", m.Topic).str("rule", m.From.Rule).send()
+		b.observe(Event{Stage: Dropped, Message: m, Err: errHops})
+		return nil, nil //nolint:nilnil // it is still a message like others to subscribers
+	}
+	run := b.newRun(p, m)
+	defer run.end()
+	for _, r := range matched {
+		run.rule(ctx, p.rules[r.Index])
+	}
+	if len(run.jobs) == 0 {
+		b.metrics.matched.Inc()
+		b.observe(Event{Stage: Accepted, Message: m, Rules: run.names})
+		return nil, nil //nolint:nilnil // WHERE was false, or every action failed
+	}
+	if m.QoS == 0 {
+		b.metrics.matched.Inc()
+		b.observe(Event{Stage: Accepted, Message: m, Rules: run.names})
+		b.putVolatile(ctx, run.jobs)
+		return nil, nil //nolint:nilnil // QoS 0 promises nothing
+	}
+	pending, err := b.durable.Put(ctx, run.jobs...)
+	if err != nil {
+		b.metrics.refused.Inc()
+		b.log.warn("refused", "", err, "message refused").str("topic", m.Topic).send()
+		b.observe(Event{Stage: Refused, Message: m, Rules: run.names, Err: err})
+		return nil, err
+	}
+	b.metrics.matched.Inc()
+	b.observe(Event{Stage: Accepted, Message: m, Rules: run.names})
+	return pending, nil
+}
+
+// putVolatile queues the jobs of a QoS 0 message, each by itself: a function that
+// cannot keep up costs the others nothing.
+func (b *Bridge) putVolatile(ctx context.Context, jobs []outbox.Job) {
+	for i := range jobs {
+		j := &jobs[i]
+		if _, err := b.volatile.Put(ctx, *j); err != nil {
+			b.metrics.drop("qos0_queue_full", 1)
+			b.log.warn("qos0", j.Queue, err, "QoS 0 message dropped").
+				str("topic", j.Message.Topic).str("rule", j.Rule).str("queue", j.Queue).send()
+			b.observe(Event{
+				Stage: Dropped, Message: j.Message, Err: err,
+				Rule: j.Rule, Action: j.Spec.Kind(), Target: j.Spec.Resource(),
+			})
+			b.finished(ctx, j, nil) // dropped by policy, not failed
+		}
+	}
+}
+
+// ruleError is the outcome, in metrics, of a statement or a template that failed.
+const ruleError = "rule_error"
+
+// run is one message on its way through the rules.
+type run struct {
+	b     *Bridge
+	p     *Program
+	m     *message.Message
+	in    *sql.Input
+	now   time.Time
+	jobs  []outbox.Job
+	names []string // of the rules that took it; only if somebody watches
+}
+
+func (b *Bridge) newRun(p *Program, m *message.Message) *run {
+	return &run{b: b, p: p, m: m, in: sql.NewInput(m, b.env), now: time.Now()}
+}
+
+func (r *run) end() { r.in.Release() }
+
+// rule runs one rule, now or, if it calls the outside, later.
+func (r *run) rule(ctx context.Context, rule *rule) {
+	if !rule.deferred {
+		r.evaluate(ctx, rule)
+		return
+	}
+	r.jobs = append(r.jobs, outbox.Job{
+		Task:     action.Task{ID: message.NewID(), Rule: rule.Name, Message: r.m},
+		Stage:    outbox.Evaluate,
+		Queue:    queueName(queueEvaluate, rule.Name),
+		Accepted: r.now,
+		Source:   rule.source,
+		Local:    &local{rule: rule},
+	})
+	r.took(rule)
+}
+
+func (r *run) took(rule *rule) {
+	if r.b.observed() {
+		r.names = append(r.names, rule.Name)
+	}
+}
+
+// evaluate runs a rule's statement and makes a job of each action.
+func (r *run) evaluate(ctx context.Context, rule *rule) {
+	payload, matched, err := rule.Program.Run(ctx, r.in)
+	if err != nil {
+		r.took(rule)
+		r.statementFailed(ctx, rule, err)
+		return
+	}
+	if !matched {
+		return
+	}
+	r.b.metrics.matches.WithLabelValues(rule.Name).Inc()
+	r.took(rule)
+	l := &local{rule: rule}
+	if rule.onError != nil {
+		l.group = newGroup(len(rule.actions))
+	}
+	first := len(r.jobs)
+	for _, a := range rule.actions {
+		task := action.Task{Rule: rule.Name, Message: r.m, Payload: payload}
+		task.Spec, err = a.Render(ctx, r.in)
+		if err != nil {
+			r.renderFailed(l, a, err)
+			continue
+		}
+		task.ID = message.NewID()
+		j := outbox.Job{Task: task, Stage: outbox.Act, Accepted: r.now, Local: l}
+		j.Queue = r.queue(task)
+		if rule.onError != nil {
+			j.Source = rule.source
+		}
+		r.jobs = append(r.jobs, j)
+	}
+	if len(r.jobs) == first && l.group != nil && len(rule.actions) > 0 {
+		r.errorJob(ctx, l, l.group.take()) // every action failed already
+	}
+}
+
+func (r *run) queue(t action.Task) string {
+	kind, name := t.Spec.Queue(t.Rule)
+	if kind == queueLambda {
+		name = r.p.functions.Resolve(name) // a name and its ARN share a queue
+	}
+	return queueName(kind, name)
+}
+
+// statementFailed handles a statement that could not be run: a function that it calls
+// failed, or it did more work than it may.
+func (r *run) statementFailed(ctx context.Context, rule *rule, err error) {
+	r.b.failed(failure{m: r.m, rule: rule.Name, action: "sql", target: rule.Name, err: err, outcome: ruleError})
+	if rule.onError != nil {
+		r.errorJob(ctx, &local{rule: rule}, []action.Failure{
+			{Action: "RuleExecution", Resource: rule.Name, Message: err.Error()},
+		})
+	}
+}
+
+func (r *run) renderFailed(l *local, a *action.Action, err error) {
+	r.b.failed(failure{m: r.m, rule: l.rule.Name, action: a.Kind(), target: a.Resource(), err: err, outcome: ruleError})
+	if l.group != nil {
+		l.group.finish(&action.Failure{Action: a.FailedAction(), Resource: a.Resource(), Message: err.Error()})
+	}
+}
+
+// errorJob adds the job of a rule's error action.
+func (r *run) errorJob(ctx context.Context, l *local, failures []action.Failure) {
+	spec, err := l.rule.onError.Render(ctx, r.in)
+	if err != nil {
+		a := l.rule.onError
+		r.b.failed(failure{m: r.m, rule: l.rule.Name, action: a.Kind(), target: a.Resource(), err: err, errorAction: true, outcome: ruleError})
+		return
+	}
+	task := action.Task{
+		ID: message.NewID(), Rule: l.rule.Name, Spec: spec, Message: r.m,
+		Payload: errorDocument(l.rule.Name, r.m, failures),
+	}
+	r.jobs = append(r.jobs, outbox.Job{Task: task, Stage: outbox.ErrorAct, Queue: r.queue(task), Accepted: r.now, Local: &local{rule: l.rule}})
+}

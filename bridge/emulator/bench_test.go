@@ -1,0 +1,88 @@
+package emulator_test
+
+import (
+	"context"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/topicwire/topicwire/bridge/emulator"
+)
+
+// event is 240 bytes of JSON.
+var event = `{"name":"ada","message":{"text":"` + strings.Repeat("x", 204) + `"}}`
+
+const (
+	nodeEcho   = `exports.handler = async (event) => event;`
+	pythonEcho = "def lambda_handler(event, context):\n    return event\n"
+)
+
+// BenchmarkWarm invokes one warm environment over and over, with one caller and with 32.
+func BenchmarkWarm(b *testing.B) {
+	hello, err := os.Getwd()
+	if err != nil {
+		b.Fatal(err)
+	}
+	hello += "/../../examples/hello"
+	for _, bb := range []struct {
+		name, program string
+		cfg           emulator.Config
+		files         map[string]string
+	}{
+		{"node", "node", emulator.Config{Runtime: "nodejs", Concurrency: 1}, map[string]string{"index.js": nodeEcho}},
+		{"python", "python3", emulator.Config{Runtime: "python", Concurrency: 1}, map[string]string{"lambda_function.py": pythonEcho}},
+		{"go", "go", emulator.Config{Runtime: "go", Path: hello, Concurrency: 1}, nil},
+		{"go-8", "go", emulator.Config{Runtime: "go", Path: hello, Concurrency: 8}, nil},
+		{"go-per-32", "go", emulator.Config{Runtime: "go", Path: hello, Concurrency: 32, ConcurrencyPerEnvironment: 32}, nil},
+	} {
+		b.Run(bb.name, func(b *testing.B) {
+			need(b, bb.program)
+			f := start(b, bb.cfg, bb.files)
+			inv := emulator.Invocation{Payload: []byte(event)}
+			f.call(b, inv)
+			b.Run("callers-1", func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					if res, err := f.Invoke(context.Background(), inv); err != nil || res.FunctionError != "" {
+						b.Fatal(res, err)
+					}
+				}
+				b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "invocations/s")
+			})
+			b.Run("callers-32", func(b *testing.B) {
+				b.ReportAllocs()
+				b.SetParallelism(16) // times GOMAXPROCS, which is 2 on the reference machine
+				b.RunParallel(func(pb *testing.PB) {
+					for pb.Next() {
+						if res, err := f.Invoke(context.Background(), inv); err != nil || res.FunctionError != "" {
+							b.Error(res, err)
+							return
+						}
+					}
+				})
+				b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "invocations/s")
+			})
+		})
+	}
+}
+
+// BenchmarkColdStart starts a process, has one answer from it and ends it.
+func BenchmarkColdStart(b *testing.B) {
+	for _, bb := range []struct {
+		name, program string
+		cfg           emulator.Config
+		files         map[string]string
+	}{
+		{"node", "node", emulator.Config{Runtime: "nodejs"}, map[string]string{"index.js": "exports.handler = async () => { setImmediate(() => process.exit()); return 1; };"}},
+		{"python", "python3", emulator.Config{Runtime: "python"}, map[string]string{"lambda_function.py": "import os, threading\ndef lambda_handler(e, c):\n    threading.Timer(0.001, lambda: os._exit(0)).start()\n    return 1\n"}},
+	} {
+		b.Run(bb.name, func(b *testing.B) {
+			need(b, bb.program)
+			f := start(b, bb.cfg, bb.files)
+			f.invoke(b, "{}")
+			for b.Loop() {
+				f.invoke(b, "{}")
+			}
+		})
+	}
+}

@@ -1,0 +1,69 @@
+package function
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/topicwire/topicwire/bridge/emulator"
+)
+
+// EmulatorOptions are what every emulated function shares: where relative paths begin,
+// where builds are kept, extra environment variables.
+type EmulatorOptions = emulator.Options
+
+// emulated is a Lambda function that the emulator runs.
+type emulated struct{ function *emulator.Function }
+
+func (r *Registry) buildEmulated(name string, c Config) (*instance, error) {
+	f, err := emulator.New(name, c.Config, r.options.Emulator)
+	if err != nil {
+		return nil, err
+	}
+	i := newInstance(name, c, emulated{f}, f.Run, r.metrics)
+	// As many as it has processes for: what is more waits here or, better, in the outbox.
+	i.slots = make(chan struct{}, f.Config().Concurrency)
+	return i, nil
+}
+
+// Invoke implements [Function].
+func (e emulated) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
+	call := CallFrom(ctx)
+	result, err := e.function.Invoke(ctx, emulator.Invocation{
+		RequestID:     call.RequestID,
+		Payload:       payload,
+		ClientContext: clientContext(call),
+	})
+	if err != nil {
+		return nil, emulatorError(err)
+	}
+	if result.FunctionError != "" {
+		own := parseError(result.Payload)
+		if own.Type == "" {
+			own.Type = result.ErrorType
+		}
+		return nil, own
+	}
+	return result.Payload, nil
+}
+
+// emulatorError turns the emulator's errors into those of this room.
+func emulatorError(err error) error {
+	if throttled, ok := errors.AsType[*emulator.ThrottledError](err); ok {
+		return &ThrottledError{Reason: throttled.Reason}
+	}
+	if lacks, ok := errors.AsType[*emulator.UnavailableError](err); ok {
+		if lacks.Remedy == "" {
+			return fmt.Errorf("%w: %s", ErrUnavailable, lacks.Problem)
+		}
+		return fmt.Errorf("%w: %s; %s", ErrUnavailable, lacks.Problem, lacks.Remedy)
+	}
+	switch {
+	case errors.Is(err, emulator.ErrPayloadTooLarge):
+		return fmt.Errorf("%w: %w", ErrPayloadTooLarge, err)
+	case errors.Is(err, emulator.ErrClosed):
+		return fmt.Errorf("%w: %w", ErrRetired, err)
+	default:
+		return err
+	}
+}

@@ -1,0 +1,168 @@
+package function
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// The number of invocations that may run at once.
+const (
+	// DefaultConcurrency holds for lambda and http functions that set none.
+	DefaultConcurrency = 64
+	maxConcurrency     = 1000
+)
+
+// instance is one configured function with what surrounds every call: a count of the
+// calls in flight, which a reload waits for, a limit on how many run at once, a time
+// limit and the size limits. It outlives the Registry that made it when a reload
+// finds its configuration unchanged.
+type instance struct {
+	name    string
+	config  Config
+	inner   Function
+	timeout time.Duration // 0: the function has a limit of its own
+	slots   chan struct{} // one token a running call
+	metrics *metrics
+	run     func(context.Context) error // what lives behind it; may be nil
+
+	mu      sync.Mutex
+	holders int           // registries that use it
+	flying  int           // calls begun and not ended
+	retired bool          // takes no new calls
+	idle    chan struct{} // closed when retired and nothing flies
+	stop    context.CancelFunc
+	stopped chan struct{} // closed when run has returned; nil if never started
+}
+
+func newInstance(name string, c Config, inner Function, run func(context.Context) error, m *metrics) *instance {
+	n := c.Concurrency
+	if n <= 0 {
+		n = DefaultConcurrency
+	}
+	return &instance{
+		name: name, config: c, inner: inner, run: run, metrics: m,
+		timeout: c.limit(), slots: make(chan struct{}, n), idle: make(chan struct{}),
+	}
+}
+
+// Invoke implements [Function]. It waits for a free slot first; the function's time
+// limit begins after that.
+func (i *instance) Invoke(parent context.Context, payload []byte) (out []byte, err error) {
+	if len(payload) > MaxPayload {
+		return nil, fmt.Errorf("function %s: %w: it has %d bytes", i.name, ErrPayloadTooLarge, len(payload))
+	}
+	if !i.begin() {
+		return nil, fmt.Errorf("function %s: %w", i.name, ErrRetired)
+	}
+	defer i.end()
+	started := time.Now()
+	defer func() { i.metrics.observe(i.name, Outcome(err), time.Since(started)) }()
+	select {
+	case i.slots <- struct{}{}:
+		defer func() { <-i.slots }()
+	case <-parent.Done():
+		return nil, i.failure(parent, parent, parent.Err())
+	}
+	ctx := parent
+	if i.timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(parent, i.timeout)
+		defer cancel()
+	}
+	out, err = i.inner.Invoke(ctx, payload)
+	if err != nil {
+		return nil, i.failure(ctx, parent, err)
+	}
+	if len(out) > MaxResponse {
+		return nil, fmt.Errorf("function %s: %w: it has %d bytes", i.name, ErrResponseTooLarge, len(out))
+	}
+	return out, nil
+}
+
+func (i *instance) failure(ctx, parent context.Context, err error) error {
+	if timedOut(ctx, parent, err) {
+		return fmt.Errorf("function %s: %w after %s", i.name, ErrTimeout, i.timeout)
+	}
+	return fmt.Errorf("function %s: %w", i.name, err)
+}
+
+// begin counts a call in; false when the instance takes no more.
+func (i *instance) begin() bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.retired {
+		return false
+	}
+	i.flying++
+	return true
+}
+
+func (i *instance) end() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.flying--
+	if i.retired && i.flying == 0 {
+		close(i.idle)
+	}
+}
+
+// hold adds a registry that uses the instance; false when it is too late.
+func (i *instance) hold() bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.retired {
+		return false
+	}
+	i.holders++
+	return true
+}
+
+// start runs what lives behind the instance, once. It does not end with the context
+// of the registry that started it, because a later registry may have taken it over:
+// the last one to release it ends it.
+func (i *instance) start(ctx context.Context, report func(name string, err error)) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.run == nil || i.stopped != nil || i.retired {
+		return
+	}
+	ctx, i.stop = context.WithCancel(context.WithoutCancel(ctx))
+	stopped := make(chan struct{})
+	i.stopped = stopped
+	go func() {
+		defer close(stopped)
+		if err := i.run(ctx); err != nil && ctx.Err() == nil {
+			report(i.name, err)
+		}
+	}()
+}
+
+// release takes a registry off. The last one retires the instance: no new calls,
+// those in flight have until limit ends, then everything behind it stops, and release
+// returns when it has.
+func (i *instance) release(limit context.Context) {
+	i.mu.Lock()
+	i.holders--
+	last := i.holders == 0
+	if last && !i.retired {
+		i.retired = true
+		if i.flying == 0 {
+			close(i.idle)
+		}
+	}
+	stop, stopped := i.stop, i.stopped
+	i.mu.Unlock()
+	if !last {
+		return
+	}
+	select {
+	case <-i.idle:
+	case <-limit.Done():
+	}
+	if stopped != nil {
+		stop()
+		<-stopped
+	}
+}
