@@ -1,0 +1,83 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"net"
+	"slices"
+	"strings"
+
+	"github.com/topicwire/topicwire/broker/listen"
+	"github.com/topicwire/topicwire/internal/config/yamldoc"
+)
+
+// check checks every part and then what only shows when the parts are seen together.
+func (l *loading) check() {
+	if l.main == nil {
+		return
+	}
+	// The inline rules are checked with the others.
+	rules := l.config.Rules
+	l.config.Rules = nil
+	l.loader.Check(l.main, l.config)
+	l.config.Rules = rules
+	l.checkListen()
+	l.checkRules()
+}
+
+// report adds a problem at a path of the configuration file.
+func (l *loading) report(path, problem, remedy string) {
+	l.loader.Report(Problem{Position: l.main.At(path), Path: path, Message: path + ": " + problem, Remedy: remedy})
+}
+
+// checkListen finds two listeners on one address: the second would not start.
+func (l *loading) checkListen() {
+	type used struct{ path, host, port string }
+	var before []used
+	c := l.config.Listen
+	for _, s := range []struct {
+		path  string
+		addrs listen.Addresses
+	}{{"listen.mqtt", c.MQTT}, {"listen.http", c.HTTP}, {"listen.mqtts", c.MQTTS}, {"listen.https", c.HTTPS}} {
+		for i, addr := range s.addrs {
+			host, port, err := net.SplitHostPort(addr)
+			if err != nil || port == "0" {
+				continue // reported already; and port 0 is always a free one
+			}
+			u := used{s.path, host, port}
+			if len(s.addrs) > 1 {
+				u.path = at(s.path, i)
+			}
+			for _, b := range before {
+				if b.port == u.port && (b.host == u.host || wildcard(b.host) || wildcard(u.host)) {
+					l.report(u.path, fmt.Sprintf("%s is in use by %s", addr, b.path), "choose another port")
+					break
+				}
+			}
+			before = append(before, u)
+		}
+	}
+}
+
+// wildcard reports a host that stands for every address of the machine.
+func wildcard(host string) bool { return host == "" || host == "0.0.0.0" || host == "::" }
+
+// functionNames are the names under which a rule may call a function: the declared
+// ones and those that a declared function has as its `lambda`.
+func (l *loading) functionNames() []string {
+	names := slices.Sorted(maps.Keys(l.config.Functions))
+	for _, name := range slices.Clone(names) {
+		if lambda := l.config.Functions[name].Lambda; lambda != "" && !strings.HasPrefix(lambda, "arn:") && !slices.Contains(names, lambda) {
+			names = append(names, lambda)
+		}
+	}
+	return names
+}
+
+// undeclared is the remedy for the name of a function that nothing declares.
+func undeclared(name string, known []string) string {
+	if near, ok := yamldoc.Nearest(name, known); ok {
+		return fmt.Sprintf("did you mean %q?", near)
+	}
+	return "declare it there, or write the ARN of a real Lambda function"
+}

@@ -1,0 +1,87 @@
+// Package config reads the configuration file: it composes the Config structs of the
+// rooms, loads the rules beside it, checks what only shows when all of it is seen
+// together, and watches the files. What is wrong comes back at once as [Problems],
+// each with its place and a remedy. It starts nothing and opens no port.
+package config
+
+import (
+	"github.com/topicwire/topicwire/bridge/function"
+	"github.com/topicwire/topicwire/broker"
+	"github.com/topicwire/topicwire/broker/listen"
+	"github.com/topicwire/topicwire/internal/config/yamldoc"
+	"github.com/topicwire/topicwire/internal/obs"
+)
+
+// Config is a configuration that has been checked. Paths of listen.tls and rules_dir
+// are resolved against the configuration file's folder; paths of functions start at
+// Dir and are resolved by whoever runs them. The holder treats it as read-only.
+type Config struct {
+	broker.Config `yaml:",inline"`
+
+	Store     Store                      `yaml:"store" jsonschema_description:"Where sessions, queues, retained messages and the outbox are kept."`
+	Functions map[string]function.Config `yaml:"functions" jsonschema_description:"The functions that rules may call, by name. Each is one of: an emulated Lambda (runtime and path), a real one (lambda), or an HTTP endpoint (http)."`
+	Rules     Rules                      `yaml:"rules" jsonschema_description:"Topic rules: a list, or a map from name to rule."`
+	RulesDir  string                     `yaml:"rules_dir" jsonschema:"example=rules" jsonschema_description:"A folder with more rules: each .yaml, .yml or .json file in it holds a rule, a list of rules, or {rules: [...]}. AWS IoT TopicRulePayload files are such files."`
+	Log       obs.Config                 `yaml:"log" jsonschema_description:"The server's log, on standard error."`
+
+	// Path is the configuration file as it was named, Dir its folder.
+	Path, Dir string `yaml:"-"`
+	// Files are the files and folders that the configuration was read from: the file
+	// itself, rules_dir and its files, and what ${file:...} names. See [NewWatcher].
+	Files []string `yaml:"-"`
+	// Warnings are what works but hardly as meant.
+	Warnings Problems `yaml:"-"`
+
+	origins []origin // of Rules, in their order
+}
+
+// origin is where a rule was read.
+type origin struct {
+	tree *yamldoc.Tree
+	path string // in the tree
+}
+
+// defaultConfig is what an empty file means.
+func defaultConfig() Config {
+	return Config{Config: broker.Config{Listen: listen.DefaultConfig()}}
+}
+
+// Store says where state is kept.
+type Store struct {
+	Dir string `yaml:"dir" jsonschema:"enum=memory" jsonschema_description:"memory: nothing outlives the process."`
+}
+
+// Problem is one thing that is wrong with a configuration, with its place and remedy.
+type Problem = yamldoc.Problem
+
+// Problems is everything that is wrong with a configuration, as one error: in the
+// order of the files, then of the lines. It marshals to JSON as a list.
+type Problems = yamldoc.Problems
+
+// Error is why a configuration did not load. errors.As finds its [Problems].
+type Error struct {
+	// Problems are never empty and have no warnings among them.
+	Problems Problems
+	// Files are those that would have been in [Config.Files], as far as they became
+	// known: what to watch for somebody correcting them.
+	Files []string
+}
+
+// Error writes all problems, one below the other.
+func (e *Error) Error() string { return e.Problems.Error() }
+
+// Unwrap is the problems.
+func (e *Error) Unwrap() error { return e.Problems }
+
+// Explain gives the errors of [bridge.Compile] on the rules of c their places in the
+// files. Other errors come back as they are.
+func (c *Config) Explain(err error) error { return explain(c, err) }
+
+// Where is the place of a rule in the files, for messages: the rule's index in Rules.
+func (c *Config) Where(rule int) string {
+	if rule < 0 || rule >= len(c.origins) {
+		return ""
+	}
+	o := c.origins[rule]
+	return o.tree.At(o.path).String()
+}
