@@ -1,0 +1,59 @@
+# topicwire: build, run, test. `make help` lists the targets.
+GO      ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+BIN     := bin/topicwire
+# The linter is built once, at this version, with the Go that builds topicwire.
+LINTER  := bin/golangci-lint-v2.15.0
+
+export CGO_ENABLED ?= 0
+
+.DEFAULT_GOAL := build
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-8s %s\n", $$1, $$2}'
+
+.PHONY: build
+build: ## Build bin/topicwire
+	$(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o $(BIN) ./cmd/topicwire
+
+.PHONY: run
+run: build ## Build and serve config.yaml
+	$(BIN) serve
+
+.PHONY: deps
+deps: ## Install what the tests need, or say what to install
+	@.ci/deps
+
+.PHONY: test
+test: deps ## Run every test
+	$(GO) test -timeout 15m ./...
+
+.PHONY: race
+race: deps ## Run every test with the race detector (needs a C compiler)
+	CGO_ENABLED=1 $(GO) test -race -timeout 30m ./...
+
+.PHONY: lint
+lint: $(LINTER) ## Run the linter
+	$(LINTER) run ./...
+
+.PHONY: fmt
+fmt: $(LINTER) ## Format the code
+	$(LINTER) fmt ./...
+
+$(LINTER):
+	GOBIN=$(CURDIR)/bin $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+	mv bin/golangci-lint $@
+
+.PHONY: schema
+schema: build ## Write the JSON Schemas that editors use
+	$(BIN) schema > internal/config/schema/topicwire.schema.json
+	$(BIN) schema --rules > internal/config/schema/rules.schema.json
+
+.PHONY: bench
+bench: build ## Measure topicwire and mosquitto side by side
+	$(BIN) bench compare
+
+.PHONY: clean
+clean: ## Remove what was built
+	rm -rf bin

@@ -1,0 +1,95 @@
+package app
+
+import (
+	"fmt"
+	"net"
+	"strings"
+
+	"github.com/topicwire/topicwire/bridge"
+	"github.com/topicwire/topicwire/internal/config"
+)
+
+// announce tells the log that the server is ready, and people where it listens and
+// what to try.
+func (a *app) announce(cfg *config.Config, program *bridge.Program) {
+	a.log.Info().Int("rules", len(cfg.Rules)).Int("functions", len(cfg.Functions)).Msg("ready")
+	if a.options.Out == nil {
+		return
+	}
+	var b strings.Builder
+	b.WriteString("\ntopicwire is ready.\n")
+	var mqtt string
+	for _, l := range a.addresses(cfg) {
+		fmt.Fprintf(&b, "  %-28s %s\n", l.what, l.url)
+		if mqtt == "" && strings.HasPrefix(l.url, "mqtt://") {
+			mqtt = strings.TrimPrefix(l.url, "mqtt://")
+		}
+	}
+	if line := try(a.options.Command, cfg, program, mqtt); line != "" {
+		b.WriteString("Try it in another terminal:\n  " + line + "\n")
+	}
+	fmt.Fprintln(a.options.Out, b.String())
+}
+
+type address struct{ what, url string }
+
+// addresses are the URLs under which clients reach the server.
+func (a *app) addresses(cfg *config.Config) []address {
+	var out []address
+	for _, l := range a.mqtt {
+		out = append(out, address{"MQTT", l.scheme + "://" + l.address})
+	}
+	for _, l := range a.web.listeners {
+		scheme, ws := "http", "ws"
+		if l.secure {
+			scheme, ws = "https", "wss"
+		}
+		out = append(out,
+			address{"MQTT over WebSocket", ws + "://" + l.Addr().String() + webSocketPath(cfg)},
+			address{"health, metrics", scheme + "://" + l.Addr().String() + "/readyz"})
+	}
+	return out
+}
+
+// try is a line to paste that shows the main path working: a request to the first rule
+// that answers one, else a publish to the first rule that has a topic.
+func try(command string, cfg *config.Config, program *bridge.Program, mqtt string) string {
+	host, port, err := net.SplitHostPort(mqtt)
+	if err != nil {
+		return ""
+	}
+	var flags string
+	if host != "127.0.0.1" {
+		flags += " -h " + host
+	}
+	if port != "1883" {
+		flags += " -p " + port
+	}
+	line := fmt.Sprintf("%s sub%s -v -t '#'", command, flags)
+	published := false
+	for i, r := range program.Rules() {
+		topic := strings.NewReplacer("+", "ada", "#", "ada").Replace(r.Filter())
+		if r.Disabled || topic == "" || topic[0] == '$' {
+			continue
+		}
+		if answersRequests(cfg.Rules[i]) {
+			return fmt.Sprintf(`%s request%s -t %s -m '{"n":1}'`, command, flags, topic)
+		}
+		if !published {
+			published = true
+			line = fmt.Sprintf(`%s pub%s -t %s -m '{"n":1}'`, command, flags, topic)
+		}
+	}
+	return line
+}
+
+// answersRequests reports whether one of the rule's functions answers on a request's
+// Response Topic.
+func answersRequests(r bridge.RuleConfig) bool {
+	for _, a := range r.Actions {
+		if a.Lambda != nil && (a.Lambda.Reply == nil || a.Lambda.Reply.Topic == "" || a.Lambda.Reply.PreferResponseTopic) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,220 @@
+// Package app puts the rooms together: it reads the configuration, makes the broker,
+// the rules, the functions and the bridge, joins them, and runs them to an orderly
+// end. It is the only place that knows them all.
+package app
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net/http"
+	"sync/atomic"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/rs/zerolog"
+
+	"github.com/topicwire/topicwire/bridge"
+	"github.com/topicwire/topicwire/broker"
+	"github.com/topicwire/topicwire/broker/listen"
+	"github.com/topicwire/topicwire/internal/config"
+	"github.com/topicwire/topicwire/internal/obs"
+	"github.com/topicwire/topicwire/message"
+)
+
+// Options are what the command line says.
+type Options struct {
+	// Config is the path of the configuration file.
+	Config string
+	// LogFormat and LogLevel override the configuration's log section if they are not
+	// empty.
+	LogFormat, LogLevel string
+	// Out takes the words for people: the addresses, what to try, the live lines.
+	// Log takes the log.
+	Out, Log io.Writer
+	// Version is the program's, for $SYS; Command is how its user calls it.
+	Version, Command string
+	// Live prints a line for what becomes of every message; Color paints it.
+	Live, Color bool
+}
+
+// app is the running program.
+type app struct {
+	options Options
+	log     zerolog.Logger
+	metrics *prometheus.Registry
+
+	broker    *broker.Broker
+	mqtt      []mqttAddress
+	bridge    *bridge.Bridge
+	functions *functions
+	web       *webServer
+	live      *Live
+	certs     *listen.Certificates // nil without HTTPS
+	stopping  atomic.Bool
+	reloads   int
+}
+
+// mqttAddress is where an MQTT listener is bound: its scheme and its address.
+type mqttAddress struct{ scheme, address string }
+
+// Run serves until ctx ends or something that cannot be mended fails. Everything that
+// is wrong with the configuration is reported before anything starts.
+func Run(ctx context.Context, o Options) error {
+	cfg, err := config.Load(o.Config)
+	if err != nil {
+		return err
+	}
+	a := &app{options: o, log: logger(o, cfg.Log), metrics: newMetrics()}
+	reloader, err := a.newReloader(cfg)
+	if err != nil {
+		return err
+	}
+	for _, w := range cfg.Warnings {
+		a.log.Warn().Msg(w.String())
+	}
+
+	// Functions first: the rules are compiled against them.
+	if a.functions, err = newFunctions(cfg, a.log, a.metrics); err != nil {
+		return err
+	}
+	defer a.functions.close()
+	program, err := bridge.Compile(cfg.Rules, a.functions.current())
+	if err != nil {
+		return cfg.Explain(err)
+	}
+
+	// The bridge publishes into the broker and the broker hands its messages to the
+	// bridge: the broker comes first and learns of the bridge when it serves.
+	if err := a.newBroker(cfg); err != nil {
+		return err
+	}
+	a.newBridge()
+	a.bridge.Load(program)
+
+	// Every address is bound before anything runs, so that one in use ends the start.
+	if a.web, err = a.newWeb(ctx, cfg); err != nil {
+		return err
+	}
+	return a.run(ctx, cfg, program, reloader)
+}
+
+// run starts what lives, in the order in which one leans on the other: see runStages.
+func (a *app) run(ctx context.Context, cfg *config.Config, program *bridge.Program, reload *reloader) error {
+	stages := []stage{
+		{"functions", a.functions.Run},
+		{"broker", func(ctx context.Context) error { return a.broker.Serve(ctx, a.accept) }},
+		{"bridge", a.bridge.Run},
+		{"web", a.web.Run},
+		{"reload", reload.Run},
+	}
+	if a.certs != nil {
+		stages = append(stages, stage{"certificates", a.certs.Run})
+	}
+	if a.live != nil {
+		stages = append(stages, stage{"live", a.live.Run})
+	}
+	a.announce(cfg, program)
+	err := runStages(ctx, append(stages, stage{"goodbye", a.goodbye})...)
+	if err != nil {
+		return err
+	}
+	a.log.Info().Msg("stopped")
+	return nil
+}
+
+// goodbye is the first stage to end: from here on the server is not ready.
+func (a *app) goodbye(ctx context.Context) error {
+	<-ctx.Done()
+	a.stopping.Store(true)
+	a.log.Info().Msg("stopping: finishing what is under way")
+	return nil
+}
+
+// accept joins the broker to the bridge.
+func (a *app) accept(ctx context.Context, m *message.Message) (broker.Pending, error) {
+	return a.bridge.Accept(ctx, m)
+}
+
+func (a *app) newBroker(cfg *config.Config) error {
+	b, err := broker.New(cfg.Config, broker.Options{Log: a.log, Metrics: a.metrics, Version: a.options.Version})
+	if err != nil {
+		return err
+	}
+	for i, address := range b.Addrs() {
+		name := "mqtt"
+		if i >= len(cfg.Listen.MQTT) {
+			name = "mqtts"
+		}
+		a.mqtt = append(a.mqtt, mqttAddress{name, address.String()})
+		a.log.Info().Str("listener", name).Str("address", address.String()).Msg("listening")
+	}
+	a.broker = b
+	return nil
+}
+
+func (a *app) newBridge() {
+	o := bridge.Options{Publisher: a.broker, MayReceive: a.broker.MayReceive, Log: a.log, Metrics: a.metrics}
+	if a.options.Live {
+		a.live = NewLive(a.options.Out, a.options.Color)
+		o.Observe = a.live.Observe
+	}
+	a.bridge = bridge.New(o)
+}
+
+func (a *app) newWeb(ctx context.Context, cfg *config.Config) (*webServer, error) {
+	var tlsConfig *tls.Config
+	if len(cfg.Listen.HTTPS) > 0 {
+		certs, err := listen.NewCertificates(cfg.Listen.TLS, a.log)
+		if err != nil {
+			return nil, err
+		}
+		a.certs, tlsConfig = certs, certs.TLSConfig()
+	}
+	return newWebServer(ctx, a.log, a.routes(cfg), cfg.Listen.HTTP, cfg.Listen.HTTPS, tlsConfig)
+}
+
+// routes are the doors of the HTTP listener.
+func (a *app) routes(cfg *config.Config) http.Handler {
+	h := health{checks: a.checks}
+	mux := http.NewServeMux()
+	mux.Handle(webSocketPath(cfg), a.broker.WebSocket())
+	mux.HandleFunc("GET /healthz", h.alive)
+	mux.HandleFunc("GET /readyz", h.ready)
+	mux.Handle("GET /metrics", promhttp.HandlerFor(a.metrics, promhttp.HandlerOpts{Registry: a.metrics}))
+	return mux
+}
+
+func webSocketPath(cfg *config.Config) string {
+	if p := cfg.Listen.WebSocket.Path; p != "" {
+		return p
+	}
+	return listen.DefaultWebSocketPath
+}
+
+// checks are what /readyz asks.
+func (a *app) checks() map[string]error {
+	var stopping error
+	if a.stopping.Load() {
+		stopping = errors.New("the server is stopping")
+	}
+	return map[string]error{"server": stopping}
+}
+
+func logger(o Options, c obs.Config) zerolog.Logger {
+	if o.LogFormat != "" {
+		c.Format = o.LogFormat
+	}
+	if o.LogLevel != "" {
+		c.Level = o.LogLevel
+	}
+	return obs.NewLogger(c, o.Log)
+}
+
+func newMetrics() *prometheus.Registry {
+	r := prometheus.NewRegistry()
+	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return r
+}

@@ -1,0 +1,92 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/signal"
+	"reflect"
+	"syscall"
+
+	"github.com/topicwire/topicwire/bridge"
+	"github.com/topicwire/topicwire/internal/config"
+)
+
+// reloader brings the configuration's changes. It notices from the moment it is made,
+// so that no change between the start and the first message is missed, and no SIGHUP
+// ends the program.
+type reloader struct {
+	a       *app
+	cfg     *config.Config // in force
+	watcher *config.Watcher
+	hangup  chan os.Signal
+}
+
+// newReloader begins to watch the files of cfg. It holds them until it is run or closed.
+func (a *app) newReloader(cfg *config.Config) (*reloader, error) {
+	w, err := config.NewWatcher(cfg.Files)
+	if err != nil {
+		return nil, err
+	}
+	r := &reloader{a: a, cfg: cfg, watcher: w, hangup: make(chan os.Signal, 1)}
+	signal.Notify(r.hangup, syscall.SIGHUP)
+	return r, nil
+}
+
+// Run loads the configuration anew on SIGHUP and whenever one of its files changes,
+// until ctx ends.
+func (r *reloader) Run(ctx context.Context) error {
+	defer signal.Stop(r.hangup)
+	watching := make(chan error, 1)
+	go func() { watching <- r.watcher.Run(ctx) }()
+	for {
+		select {
+		case <-r.hangup:
+		case <-r.watcher.Changed():
+		case err := <-watching:
+			return err
+		}
+		next, err := r.a.reload(r.cfg)
+		if wrong, ok := errors.AsType[*config.Error](err); ok {
+			r.watcher.Watch(wrong.Files) // so that putting right a file it names is noticed
+		}
+		if err != nil {
+			r.a.log.Error().Msg("the new configuration is wrong, the one before stays in force:\n" + err.Error())
+			continue
+		}
+		r.cfg = next
+		r.watcher.Watch(next.Files)
+	}
+}
+
+// reload puts a new configuration in the place of the old one: all of it or, with an
+// error, nothing.
+func (a *app) reload(old *config.Config) (*config.Config, error) {
+	cfg, err := config.Load(a.options.Config)
+	if err != nil {
+		return nil, err
+	}
+	registry, err := a.functions.next(cfg)
+	if err != nil {
+		return nil, err
+	}
+	program, err := bridge.Compile(cfg.Rules, registry)
+	if err != nil {
+		registry.Close()
+		return nil, cfg.Explain(err)
+	}
+	// The new functions run before the rules that call them, and the old ones end when
+	// no rule calls them any more.
+	endOld := a.functions.swap(registry)
+	a.bridge.Load(program)
+	endOld()
+	a.reloads++
+	for _, w := range cfg.Warnings {
+		a.log.Warn().Msg(w.String())
+	}
+	a.log.Info().Int("reload", a.reloads).Int("rules", len(cfg.Rules)).Int("functions", len(cfg.Functions)).Msg("configuration loaded")
+	if !reflect.DeepEqual(cfg.Config, old.Config) || !reflect.DeepEqual(cfg.Log, old.Log) || !reflect.DeepEqual(cfg.Store, old.Store) {
+		a.log.Warn().Msg("listen, limits, store or log have changed: restart the server for that")
+	}
+	return cfg, nil
+}
