@@ -34,8 +34,9 @@ type CLI struct {
 
 // RulesCmd groups what is done with rules.
 type RulesCmd struct {
-	List RulesListCmd `cmd:"" help:"List the rules of the configuration."`
-	Eval RulesEvalCmd `cmd:"" help:"Run one statement or template over one message."`
+	List      RulesListCmd      `cmd:"" help:"List the rules of the configuration."`
+	Eval      RulesEvalCmd      `cmd:"" help:"Run one statement or template over one message."`
+	Functions RulesFunctionsCmd `cmd:"" help:"Describe the functions of AWS IoT SQL."`
 }
 
 // Streams are the program's three streams, so that commands can be tested.
