@@ -31,11 +31,11 @@ type goldenCase struct {
 	version                                sql.Version
 }
 
-func readCases(t *testing.T, file string) []goldenCase {
-	t.Helper()
+func readCases(tb testing.TB, file string) []goldenCase {
+	tb.Helper()
 	b, err := os.ReadFile(file)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	var cases []goldenCase
 	version := sql.Version("")
@@ -50,7 +50,7 @@ func readCases(t *testing.T, file string) []goldenCase {
 		}
 		expression, want, ok := strings.Cut(line, " => ")
 		if !ok {
-			t.Fatalf("%s: %q has no =>", file, line)
+			tb.Fatalf("%s: %q has no =>", file, line)
 		}
 		if want == "Undefined" {
 			want = ""
@@ -69,7 +69,7 @@ func readCases(t *testing.T, file string) []goldenCase {
 		head, rest, ok2 := strings.Cut(rest, "\n")
 		payload, want, ok3 := strings.Cut("\n"+rest, "\n--- result\n")
 		if !ok || !ok2 || !ok3 {
-			t.Fatalf("%s: block %q is not complete", file, title)
+			tb.Fatalf("%s: block %q is not complete", file, title)
 		}
 		c := goldenCase{title: title, statement: statement, topic: "t", payload: strings.TrimPrefix(payload, "\n"), want: strings.TrimRight(want, "\n")}
 		for f := range strings.FieldsSeq(head) {
@@ -85,15 +85,15 @@ func readCases(t *testing.T, file string) []goldenCase {
 	return cases
 }
 
-func allCases(t *testing.T) map[string][]goldenCase {
-	t.Helper()
+func allCases(tb testing.TB) map[string][]goldenCase {
+	tb.Helper()
 	files, err := filepath.Glob("testdata/*.case")
 	if err != nil || len(files) == 0 {
-		t.Fatalf("no case files: %v", err)
+		tb.Fatalf("no case files: %v", err)
 	}
 	all := map[string][]goldenCase{}
 	for _, f := range files {
-		all[filepath.Base(f)] = readCases(t, f)
+		all[filepath.Base(f)] = readCases(tb, f)
 	}
 	return all
 }

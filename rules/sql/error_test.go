@@ -11,11 +11,11 @@ import (
 
 // pairs reads a file of sources, each with the exact message below it, indented. \n
 // in a source is a line break.
-func pairs(t *testing.T, file string) [][2]string {
-	t.Helper()
+func pairs(tb testing.TB, file string) [][2]string {
+	tb.Helper()
 	b, err := os.ReadFile(file)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	var all [][2]string
 	lines := strings.Split(strings.TrimRight(string(b), "\n"), "\n")

@@ -14,8 +14,7 @@ import (
 // seeds adds the sources of the case files, the examples and the refused pairs.
 func seeds(f *testing.F, add func(source, payload string)) {
 	f.Helper()
-	t := &testing.T{}
-	for _, cases := range allCases(t) {
+	for _, cases := range allCases(f) {
 		for _, c := range cases {
 			add(c.statement, bytesOf(c.payload))
 		}
@@ -25,7 +24,7 @@ func seeds(f *testing.F, add func(source, payload string)) {
 			add("SELECT VALUE "+e.Expression+" FROM 't'", `{"a":[1,{"b":"x"}]}`)
 		}
 	}
-	for _, c := range pairs(t, "testdata/refused.pairs") {
+	for _, c := range pairs(f, "testdata/refused.pairs") {
 		add(c[0], "{}")
 	}
 }
