@@ -93,7 +93,10 @@ func run(ctx context.Context, args []string, s *Streams) (code int) {
 	// -h is the host in the commands that mosquitto's users know. At the end of a command
 	// line it has no host behind it and means what it means everywhere.
 	parser.Model.HelpFlag.Short = 0
-	if n := len(args); n > 0 && args[n-1] == "-h" {
+	switch n := len(args); {
+	case n == 0:
+		args = []string{"--help"}
+	case args[n-1] == "-h":
 		args = append(slices.Clone(args[:n-1]), "--help")
 	}
 	kongcompletion.Register(parser)

@@ -16,6 +16,8 @@ import (
 	"github.com/topicwire/topicwire/internal/testkit"
 )
 
+func TestHelloExample(t *testing.T) { exampleAnswers(t, "hello") }
+
 func TestNodeExample(t *testing.T) {
 	testkit.Need(t, "node", "nodejs")
 	exampleAnswers(t, "node")

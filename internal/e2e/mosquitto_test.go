@@ -210,6 +210,13 @@ listen:
 	publish(t, s.MQTTS, "--cafile", ca, "-q", "1", "-t", "tls/2", "-m", "with the new one")
 	sub.waitFor("tls/2 with the new one") // and the connection made before lives on
 
+	// MQTT over WebSocket over TLS, on the HTTPS listener.
+	wss := testkit.Command(t, nil, binary.Path(t), "pub", "-L", "wss://"+s.HTTPS+"/mqtt", "--cafile", ca, "-q", "1", "-t", "tls/3", "-m", "over wss")
+	if wss.Code != 0 {
+		t.Errorf("wss: exit status %d: %s", wss.Code, wss.Stderr)
+	}
+	sub.waitFor("tls/3 over wss")
+
 	health := testkit.Command(t, nil, testkit.Need(t, "curl", "curl"), "--silent", "--show-error", "--cacert", ca, "https://"+s.HTTPS+"/healthz")
 	sameJSON(t, `{"status":"ok"}`, health.Stdout)
 }
