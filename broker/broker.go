@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"log/slog"
 	"net"
 	"net/http"
@@ -64,13 +65,15 @@ type Broker struct {
 	limiter   *listen.Limiter
 	flusher   *listen.Flusher
 
-	index    *topics.Index[*subscriber]
-	retained *topics.Retained
-	sessions *session.Env
-	clients  clients
-	fan      session.Fanout
-	buffers  buffers
-	schedule *schedule
+	index     *topics.Index[*subscriber]
+	retained  *topics.Retained
+	sessions  *session.Env
+	clients   clients
+	fan       session.Fanout
+	seed      maphash.Seed
+	retaining [64]sync.Mutex // by topic: see retain
+	buffers   buffers
+	schedule  *schedule
 
 	connections    connections
 	accept         atomic.Pointer[Accept]
@@ -90,8 +93,7 @@ func New(cfg Config, opts Options) (*Broker, error) {
 	chain := auth.Chain(opts.Auth)
 	if len(chain) == 0 {
 		if addr, key, found := exposed(&cfg.Listen); found {
-			return nil, fmt.Errorf("broker: listen.%s: %s can be reached from other machines, but no authentication is configured, "+
-				"so anybody could connect: configure auth, or listen on 127.0.0.1", key, addr)
+			return nil, fmt.Errorf("broker: listen.%s: %w: configure auth, or listen on 127.0.0.1", key, errExposed(addr))
 		}
 		chain = auth.Chain{auth.Anonymous{}}
 	}
@@ -101,7 +103,7 @@ func New(cfg Config, opts Options) (*Broker, error) {
 	b := &Broker{
 		limits: l, log: opts.Log, auth: chain, store: opts.Store, version: opts.Version,
 		index: topics.NewIndex[*subscriber](), retained: topics.NewRetained(),
-		clients: clients{all: map[string]*client{}}, schedule: newSchedule(),
+		seed: maphash.MakeSeed(), clients: clients{all: map[string]*client{}}, schedule: newSchedule(),
 		connections: connections{all: map[*connection]struct{}{}},
 		limiter:     listen.NewLimiter(l.Limits), flusher: listen.NewFlusher(),
 		qos0Limit: l.WriteBuffer / 4, refuseWhenFull: l.Queue.Policy == session.Refuse,
@@ -216,68 +218,6 @@ func (b *Broker) life() context.Context {
 	return nil
 }
 
-// Serve runs the broker until ctx ends, then says goodbye to the clients and lets
-// what is queued leave, within limits.shutdown_timeout. It may be called once.
-// A nil accept delivers without asking anybody.
-func (b *Broker) Serve(ctx context.Context, accept Accept) error {
-	life, end := context.WithCancel(context.WithoutCancel(ctx))
-	defer end()
-	if accept != nil {
-		b.accept.Store(&accept)
-	}
-	if err := b.restore(ctx); err != nil {
-		b.Close()
-		return err
-	}
-	b.running.Store(&life)
-
-	var own sync.WaitGroup // what lives until the last client has gone
-	own.Go(func() { b.schedule.run(life) })
-	own.Go(func() { b.sysLoop(life) })
-	if b.certs != nil {
-		own.Go(func() { _ = b.certs.Run(life) })
-	}
-	defer own.Wait()
-	defer end()
-
-	errs := make(chan error, len(b.listeners)+1)
-	for _, l := range b.listeners {
-		go func() { errs <- l.Serve(ctx, b.serveConn) }()
-	}
-	go func() { errs <- b.goodbye(ctx) }()
-	var all []error
-	for range len(b.listeners) + 1 {
-		all = append(all, <-errs)
-	}
-	b.stopped.Store(true)
-	b.flusher.Wait()
-	return errors.Join(append(all, b.syncStore(life))...)
-}
-
-// goodbye waits for ctx and then tells every client that the server shuts down.
-// Listeners take no new ones by then.
-func (b *Broker) goodbye(ctx context.Context) error {
-	<-ctx.Done()
-	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), b.limits.ShutdownTimeout)
-	defer cancel()
-	b.connections.close(func(c *connection) { c.disconnect(reasonShuttingDown) })
-	return b.ws.Shutdown(limit)
-}
-
-// syncStore waits until what sessions have changed last is durable.
-func (b *Broker) syncStore(ctx context.Context) error {
-	limit, cancel := context.WithTimeout(ctx, b.limits.ShutdownTimeout)
-	defer cancel()
-	done := make(chan error, 1)
-	b.store.Sync(func(err error) { done <- err })
-	select {
-	case err := <-done:
-		return err
-	case <-limit.Done():
-		return fmt.Errorf("broker: the store did not finish in time: %w", limit.Err())
-	}
-}
-
 // Publish takes a message that did not come over MQTT: a reply, a republished
 // message, one from an HTTP door. It goes the way of every message. At QoS 1 and 2 a
 // nil error means that it is durable.
@@ -289,6 +229,8 @@ func (b *Broker) Publish(ctx context.Context, m *message.Message) error {
 		return refuse(reasonTopicInvalid, "%v", err)
 	}
 	switch {
+	case m.QoS > 2:
+		return refuse(reasonQoSNotSupported, "there is no QoS %d", m.QoS)
 	case reservedTopic(m.Topic):
 		return refuse(reasonNotAuthorized, "topic %.200q is the server's own", m.Topic)
 	case !fits(m.Topic, &b.limits):
@@ -316,46 +258,4 @@ func (b *Broker) MayReceive(o message.Origin, topic string) bool {
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
 	return cl.sub != nil && cl.sub.mayReceive(topic)
-}
-
-// connections are those that are open.
-type connections struct {
-	mu     sync.Mutex
-	all    map[*connection]struct{}
-	closed func(*connection) // set by close
-}
-
-func (s *connections) add(c *connection) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.all[c] = struct{}{}
-	if s.closed != nil {
-		s.closed(c)
-	}
-}
-
-func (s *connections) remove(c *connection) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.all, c)
-}
-
-func (s *connections) len() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.all)
-}
-
-// close ends every connection, also those that are still to come.
-func (s *connections) close(end func(*connection)) {
-	s.mu.Lock()
-	s.closed = end
-	open := make([]*connection, 0, len(s.all))
-	for c := range s.all {
-		open = append(open, c)
-	}
-	s.mu.Unlock()
-	for _, c := range open {
-		end(c)
-	}
 }

@@ -20,6 +20,7 @@ type client struct {
 	gone    bool        // taken out of the registry; look again
 	conn    *connection // nil while offline
 	sub     *subscriber // the session; nil if there is none
+	owner   string      // name of the principal whose session it is
 	expiry  uint32      // Session Expiry Interval of sub, in seconds
 	expires *entry      // when the offline session ends
 	will    *will       // waits for its delay
@@ -126,7 +127,9 @@ func (b *Broker) takeOver(c *connection) (present bool, due []*will) {
 		b.schedule.cancel(cl.expires)
 		cl.expires = nil
 	}
-	if info.clean && cl.sub != nil { // [MQTT-3.1.2-4]
+	if cl.sub != nil && (info.clean || cl.owner != c.principal.Name) {
+		// A clean start [MQTT-3.1.2-4], or somebody else: a session and what waits in it
+		// belong to the principal that began it.
 		due = append(due, b.endSession(cl)...)
 	}
 	if cl.will != nil { // [MQTT-3.1.3-9] a new connection before the delay has passed
@@ -139,7 +142,7 @@ func (b *Broker) takeOver(c *connection) (present bool, due []*will) {
 			session: session.New(cl.id, b.sessions, false),
 		}
 	}
-	cl.conn, cl.expiry, c.sub = c, info.expiry, cl.sub
+	cl.conn, cl.expiry, cl.owner, c.sub = c, info.expiry, c.principal.Name, cl.sub
 	b.metrics.clients.Inc()
 	if c.free {
 		cl.sub.receive.Store(nil)
@@ -147,6 +150,7 @@ func (b *Broker) takeOver(c *connection) (present bool, due []*will) {
 		cl.sub.receive.Store(c.principal)
 	}
 	b.keepSession(cl, time.Time{})
+	b.keepWill(c)
 	return present, due
 }
 
@@ -154,12 +158,8 @@ func (b *Broker) takeOver(c *connection) (present bool, due []*will) {
 func (b *Broker) keepSession(cl *client, left time.Time) {
 	durable := cl.expiry > 0
 	if durable {
-		name := ""
-		if cl.conn != nil {
-			name = cl.conn.principal.Name
-		}
 		b.store.Append(store.Change{Kind: store.SessionPut, Client: cl.id, Session: store.Session{
-			Expiry: cl.expiry, Left: left, Principal: name,
+			Expiry: cl.expiry, Left: left, Principal: cl.owner,
 		}})
 	}
 	if cl.sub.session.SetDurable(durable) && durable {
@@ -211,7 +211,7 @@ func (b *Broker) expire(cl *client, sub *subscriber) {
 	cl.mu.Lock()
 	var due []*will
 	if !cl.gone && cl.conn == nil && cl.sub == sub && sub != nil {
-		b.metrics.expiredSessions.Inc()
+		b.metrics.expired.Add(1)
 		due = b.endSession(cl)
 	}
 	b.clients.release(cl)

@@ -20,6 +20,18 @@ type Config struct {
 // DefaultConfig is what holds when nothing is configured.
 func DefaultConfig() Config { return Config{Listen: listen.DefaultConfig(), Limits: DefaultLimits()} }
 
+// Check reports addresses that other machines can reach while everybody may connect.
+func (c Config) Check(report func(path, problem, remedy string)) {
+	if addr, key, found := exposed(&c.Listen); found {
+		report("listen."+key, errExposed(addr).Error(), "listen on 127.0.0.1 or another loopback address")
+	}
+}
+
+// errExposed is why an address that other machines can reach is not opened.
+func errExposed(addr string) error {
+	return fmt.Errorf("%s can be reached from other machines, and without authentication anybody could connect", addr)
+}
+
 // Limits bound what clients may ask of the broker. A field that is zero takes the
 // value of the profile, see [Limits.Effective].
 type Limits struct {
@@ -40,6 +52,8 @@ type Limits struct {
 	MinKeepAlive     time.Duration `yaml:"min_keep_alive" jsonschema:"example=30s" jsonschema_description:"Shortest keep alive; a client that asks for a shorter one gets this one. No limit by default."`
 	MaxSessionExpiry time.Duration `yaml:"max_session_expiry" jsonschema:"example=168h" jsonschema_description:"How long a session outlives its connection at most; clients that ask for more get this. 168h (7 days) by default."`
 	MaxMessageExpiry time.Duration `yaml:"max_message_expiry" jsonschema:"example=168h" jsonschema_description:"Longest message expiry interval; a longer one is cut to this. No limit by default."`
+	MaxSessions      int           `yaml:"max_sessions" jsonschema:"minimum=0,example=100000" jsonschema_description:"Most sessions, connected or not; 1000000 by default. A client beyond is refused."`
+	MaxRetained      int           `yaml:"max_retained_messages" jsonschema:"minimum=0,example=100000" jsonschema_description:"Most retained messages; 1000000 by default. One beyond, on another topic, is refused."`
 	ConnectTimeout   time.Duration `yaml:"connect_timeout" jsonschema:"example=10s" jsonschema_description:"How long a connection may take to send its CONNECT; 10s by default."`
 
 	Queue QueueLimits `yaml:"queue" jsonschema_description:"What may wait for one client."`
@@ -76,6 +90,7 @@ func profile(name string) Limits {
 		MaxPacketSize: 1 << 20, MaxConnectSize: 64 << 10, MaxClientID: 1024,
 		MaxTopicLength: 4096, MaxTopicLevels: 128,
 		MaxSubscriptions: 10_000, MaxQoS: &qos, MaxInflight: 1024, MaxTopicAliases: 32,
+		MaxSessions: 1_000_000, MaxRetained: 1_000_000,
 		MaxSessionExpiry: 7 * 24 * time.Hour, ConnectTimeout: listen.DefaultConnectTimeout,
 		Queue:       QueueLimits{MaxMessages: 100_000, MaxBytes: 256 << 20, Policy: session.DropOldest},
 		SlowTimeout: 30 * time.Second, WriteBuffer: listen.DefaultWriteLimit,
@@ -114,6 +129,8 @@ func (l Limits) Effective() Limits {
 	fill(&l.MinKeepAlive, p.MinKeepAlive)
 	fill(&l.MaxSessionExpiry, p.MaxSessionExpiry)
 	fill(&l.MaxMessageExpiry, p.MaxMessageExpiry)
+	fill(&l.MaxSessions, p.MaxSessions)
+	fill(&l.MaxRetained, p.MaxRetained)
 	fill(&l.ConnectTimeout, p.ConnectTimeout)
 	fill(&l.Queue.MaxMessages, p.Queue.MaxMessages)
 	fill(&l.Queue.MaxBytes, p.Queue.MaxBytes)
@@ -150,6 +167,8 @@ func (l Limits) Check(report func(path, problem, remedy string)) {
 		{"max_topic_levels", l.MaxTopicLevels, 65536},
 		{"max_subscriptions", l.MaxSubscriptions, 1 << 31},
 		{"max_filters_per_subscribe", l.MaxFilters, 1 << 31},
+		{"max_sessions", l.MaxSessions, 1 << 31},
+		{"max_retained_messages", l.MaxRetained, 1 << 31},
 		{"max_inflight", l.MaxInflight, 65535},
 		{"max_topic_aliases", l.MaxTopicAliases, 65535},
 		{"write_buffer", l.WriteBuffer, 1 << 31},
@@ -177,6 +196,7 @@ func (l Limits) Check(report func(path, problem, remedy string)) {
 			report(f.path, f.value.String()+" is below one second", "write at least 1s, or leave it out for the default")
 		}
 	}
+	l.Limits.Check(report) // inlined: nobody else calls it
 	if l.MaxKeepAlive > 65535*time.Second {
 		report("max_keep_alive", l.MaxKeepAlive.String()+" is more than MQTT can say", "write at most 18h12m15s")
 	}
@@ -205,7 +225,7 @@ func exposed(c *listen.Config) (addr, key string, found bool) {
 		addrs listen.Addresses
 	}{{"mqtt", c.MQTT}, {"http", c.HTTP}, {"mqtts", c.MQTTS}, {"https", c.HTTPS}} {
 		for _, a := range l.addrs {
-			if !loopback(a) {
+			if _, _, err := net.SplitHostPort(a); err == nil && !loopback(a) {
 				return a, l.key, true
 			}
 		}

@@ -55,7 +55,11 @@ func (c *connection) onConnect(pk *packets.Packet) bool {
 	if r := c.takeWill(pk); r != reasonSuccess {
 		return c.refuseConnect(r)
 	}
-	hideFromMochi(pk, c.b.serial.Add(1))
+	if most := c.b.limits.MaxSessions; c.b.clients.find(info.clientID) == nil && c.b.clients.len() >= most {
+		return c.refuseConnect(reasonQuotaExceeded)
+	}
+	c.serial = c.b.serial.Add(1)
+	hideFromMochi(pk, c.serial)
 	return true
 }
 

@@ -23,6 +23,7 @@ type connection struct {
 
 	// Known from CONNECT on.
 	version   byte
+	serial    uint64          // names it to mochi
 	connect   *connectInfo    // what CONNECT said; nil after CONNACK
 	sub       *subscriber     // the session; nil before CONNECT was accepted
 	principal *auth.Principal // who it is
@@ -118,8 +119,13 @@ func (c *connection) Full() bool {
 func (c *connection) lags() {
 	c.stall.Lock()
 	defer c.stall.Unlock()
-	if c.stall.timer == nil {
-		c.stall.timer = c.b.schedule.after(c.b.limits.SlowTimeout, c.tooSlow)
+	if c.stall.timer != nil {
+		return
+	}
+	c.stall.timer = c.b.schedule.after(c.b.limits.SlowTimeout, c.tooSlow)
+	if !c.Conn.Congested() { // it has drained just before, and nobody would stop the time
+		c.b.schedule.cancel(c.stall.timer)
+		c.stall.timer = nil
 	}
 }
 

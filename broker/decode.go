@@ -1,11 +1,6 @@
 package broker
 
-import (
-	"encoding/binary"
-	"unicode/utf8"
-
-	"github.com/topicwire/topicwire/message"
-)
+import "github.com/topicwire/topicwire/message"
 
 // publish is a PUBLISH packet as it stands in the read buffer: topic and payload
 // are only valid until the next read, the properties are copies.
@@ -133,6 +128,65 @@ const (
 	propReasonString   = 0x1F
 )
 
+// checkConnectProps finds what mochi's decoder lets pass in the properties of a
+// CONNECT: one that occurs twice, and values that are an error (MQTT 5, section 3.1.2.11).
+func checkConnectProps(r *reader) *packetError {
+	n := r.varint()
+	if r.err != nil || n > len(r.b) {
+		return errTruncated
+	}
+	p := reader{b: r.b[:n]}
+	var seen [256]bool
+	for len(p.b) > 0 {
+		id := p.byte()
+		if seen[id] && id != propUser {
+			return errPropertyRep
+		}
+		seen[id] = true
+		ok := true
+		switch id {
+		case propSessionExpiry:
+			p.uint32()
+		case propReceiveMaximum:
+			ok = p.uint16() > 0
+		case propMaximumPacketSize:
+			ok = p.uint32() > 0
+		case propTopicAliasMaximum:
+			p.uint16()
+		case propRequestProblemInfo, propRequestResponseInfo:
+			ok = p.byte() <= 1
+		case propUser:
+			p.text()
+			p.text()
+		case propAuthMethod:
+			p.text()
+		case propAuthData:
+			p.bytes()
+		default:
+			return errProperty
+		}
+		switch {
+		case p.err != nil:
+			return errTruncated
+		case !ok:
+			return errPropertyVal
+		}
+	}
+	return nil
+}
+
+// The properties of a CONNECT.
+const (
+	propSessionExpiry       = 0x11
+	propAuthMethod          = 0x15
+	propAuthData            = 0x16
+	propRequestProblemInfo  = 0x17
+	propRequestResponseInfo = 0x19
+	propReceiveMaximum      = 0x21
+	propTopicAliasMaximum   = 0x22
+	propMaximumPacketSize   = 0x27
+)
+
 // decodeAck takes a PUBACK, PUBREC, PUBREL or PUBCOMP apart.
 func decodeAck(b []byte, version byte) (id uint16, why reason, err error) {
 	r := reader{b: b}
@@ -204,106 +258,4 @@ func checkSubscribe(b []byte, version byte) error {
 		}
 	}
 	return r.err
-}
-
-// reader reads MQTT's data types from a packet. The first error stays.
-type reader struct {
-	b   []byte
-	err error
-}
-
-func (r *reader) fail(err error) {
-	if r.err == nil {
-		r.err = err
-	}
-	r.b = nil
-}
-
-func (r *reader) skip(n int) {
-	if n > len(r.b) {
-		r.fail(errTruncated)
-		return
-	}
-	r.b = r.b[n:]
-}
-
-func (r *reader) byte() byte {
-	if len(r.b) < 1 {
-		r.fail(errTruncated)
-		return 0
-	}
-	v := r.b[0]
-	r.b = r.b[1:]
-	return v
-}
-
-func (r *reader) uint16() uint16 {
-	if len(r.b) < 2 {
-		r.fail(errTruncated)
-		return 0
-	}
-	v := binary.BigEndian.Uint16(r.b)
-	r.b = r.b[2:]
-	return v
-}
-
-func (r *reader) uint32() uint32 {
-	if len(r.b) < 4 {
-		r.fail(errTruncated)
-		return 0
-	}
-	v := binary.BigEndian.Uint32(r.b)
-	r.b = r.b[4:]
-	return v
-}
-
-// varint reads a Variable Byte Integer (MQTT 5, section 1.5.5).
-func (r *reader) varint() int {
-	n := 0
-	for shift := 0; shift < 28; shift += 7 {
-		d := r.byte()
-		n |= int(d&0x7f) << shift
-		if d&0x80 == 0 {
-			return n
-		}
-	}
-	r.fail(fault(reasonMalformed, "a variable byte integer is too long"))
-	return 0
-}
-
-// bytes reads binary data, without copying it.
-func (r *reader) bytes() []byte {
-	n := int(r.uint16())
-	if n > len(r.b) {
-		r.fail(errTruncated)
-		return nil
-	}
-	v := r.b[:n:n]
-	r.b = r.b[n:]
-	return v
-}
-
-// text reads a UTF-8 string, without copying it.
-func (r *reader) text() []byte {
-	v := r.bytes()
-	if !validText(v) {
-		r.fail(errText)
-		return nil
-	}
-	return v
-}
-
-func (r *reader) string() string { return string(r.text()) }
-
-func validText(b []byte) bool {
-	ascii := true
-	for _, c := range b {
-		if c == 0 {
-			return false
-		}
-		if c >= utf8.RuneSelf {
-			ascii = false
-		}
-	}
-	return ascii || utf8.Valid(b)
 }

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"hash/maphash"
 	"time"
 
 	"github.com/topicwire/topicwire/broker/session"
@@ -149,7 +150,22 @@ func (b *Broker) roomFor(m *message.Message, from *subscriber) bool {
 			return false
 		}
 	}
+	for i := range found.Groups {
+		if !groupHasRoom(&found.Groups[i], len(m.Payload)+len(m.Topic)) {
+			return false
+		}
+	}
 	return true
+}
+
+// groupHasRoom reports whether some member of a group would take a message.
+func groupHasRoom(g *topics.Group[*subscriber], size int) bool {
+	for e := range g.Members.All() {
+		if e.QoS == 0 || e.Subscriber.session.HasRoom(size) {
+			return true
+		}
+	}
+	return false
 }
 
 // retain keeps, replaces or removes the retained message of a topic and reports
@@ -157,6 +173,9 @@ func (b *Broker) roomFor(m *message.Message, from *subscriber) bool {
 // subscription made meanwhile gets the message one way or the other.
 // [MQTT-3.3.1-5] [MQTT-3.3.1-6] [MQTT-3.3.1-7]
 func (b *Broker) retain(m *message.Message) bool {
+	lock := &b.retaining[maphash.String(b.seed, m.Topic)%uint64(len(b.retaining))]
+	lock.Lock() // so that index and store agree on which of two messages was the last
+	defer lock.Unlock()
 	b.retained.Set(m)
 	if len(m.Payload) == 0 {
 		b.store.Append(store.Change{Kind: store.RetainedDelete, Topic: m.Topic})
@@ -169,6 +188,9 @@ func (b *Broker) retain(m *message.Message) bool {
 // forgetRetained tells the store that a retained message has expired, unless the
 // topic has another one by now.
 func (b *Broker) forgetRetained(m *message.Message) {
+	lock := &b.retaining[maphash.String(b.seed, m.Topic)%uint64(len(b.retaining))]
+	lock.Lock()
+	defer lock.Unlock()
 	if b.retained.Get(m.Topic, time.Now()) == nil {
 		b.store.Append(store.Change{Kind: store.RetainedDelete, Topic: m.Topic})
 	}

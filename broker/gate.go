@@ -110,6 +110,8 @@ func (g *gate) OnSessionEstablished(cl *mqtt.Client, _ packets.Packet) {
 	c.SetKeepAlive(keepAliveTimeout(info.keepAlive))
 	c.Established()
 	c.established.Store(true)
+	b.log.Debug().Str("client", c.origin.ClientID).Stringer("remote", c.origin.Addr).Stringer("via", c.origin.Via).
+		Uint8("version", c.version).Bool("session_present", info.present).Msg("client connected")
 	owner := c.sub.client
 	owner.mu.Lock()
 	defer owner.mu.Unlock()
@@ -184,7 +186,9 @@ func (b *Broker) handshake(c *connection) {
 		defer func() { done <- recover() }()
 		_ = b.mochi.EstablishConnection(c.Info().Listener, c) // what went wrong, the client has been told
 	}()
-	if p := <-done; p != nil {
+	p := <-done
+	b.mochi.Clients.Delete(serialName(c.serial)) // mochi keeps a client whose CONNACK could not be written
+	if p != nil {
 		panic(p)
 	}
 }

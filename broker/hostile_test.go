@@ -90,6 +90,8 @@ func TestFaultsBeforeConnect(t *testing.T) {
 		{"reserved flag, 5", append([]byte{0x10, 13}, append(name, 5, 3, 0, 0, 0, 0, 0)...), []byte{0x20, 3, 0, 0x81, 0}},
 		{"will QoS without a will", append([]byte{0x10, 13}, append(name, 5, 2|8, 0, 0, 0, 0, 0)...), []byte{0x20, 3, 0, 0x81, 0}},
 		{"password without user name", append([]byte{0x10, 14}, append(name, 4, 2|0x40, 0, 0, 0, 0, 0, 0)...), nil},
+		{"receive maximum 0", append([]byte{0x10, 16}, append(name, 5, 2, 0, 0, 3, 0x21, 0, 0, 0, 0)...), []byte{0x20, 3, 0, 0x82, 0}},
+		{"session expiry twice", append([]byte{0x10, 23}, append(name, 5, 2, 0, 0, 10, 0x11, 0, 0, 0, 1, 0x11, 0, 0, 0, 1, 0, 0)...), []byte{0x20, 3, 0, 0x82, 0}},
 		{"truncated", append([]byte{0x10, 8}, append(name, 4, 2)...), nil},
 		{"80 KB announced", []byte{0x10, 0x80, 0x80, 0x05}, nil},
 	} {

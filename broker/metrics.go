@@ -11,10 +11,10 @@ import (
 type metrics struct {
 	received      atomic.Int64 // PUBLISH packets from clients
 	receivedBytes atomic.Int64 // their payloads
+	expired       atomic.Int64 // sessions whose client stayed away
 
 	clients            prometheus.Gauge
 	takeovers          prometheus.Counter
-	expiredSessions    prometheus.Counter
 	refusedConnects    prometheus.Counter
 	refusedPublishes   prometheus.Counter
 	slowConsumers      prometheus.Counter
@@ -33,7 +33,6 @@ func newMetrics(reg prometheus.Registerer, b *Broker) *metrics {
 	m := &metrics{
 		clients:            prometheus.NewGauge(prometheus.GaugeOpts{Name: "topicwire_broker_clients", Help: "Clients connected now."}),
 		takeovers:          counter("takeovers_total", "Connections ended because the client connected again."),
-		expiredSessions:    counter("sessions_expired_total", "Sessions that ended because their client stayed away."),
 		refusedConnects:    counter("connects_refused_total", "CONNECT packets answered with an error."),
 		refusedPublishes:   counter("publishes_refused_total", "Messages from clients that were not taken."),
 		slowConsumers:      counter("slow_consumers_total", "Clients disconnected because they read too slowly."),
@@ -49,6 +48,7 @@ func newMetrics(reg prometheus.Registerer, b *Broker) *metrics {
 	}
 	read("messages_received_total", "PUBLISH packets from clients.", &m.received)
 	read("messages_received_bytes", "Payload bytes of PUBLISH packets from clients.", &m.receivedBytes)
+	read("sessions_expired_total", "Sessions that ended because their client stayed away.", &m.expired)
 	read("messages_sent_total", "PUBLISH packets to clients.", &s.Sent)
 	read("messages_sent_bytes", "Payload bytes of PUBLISH packets to clients.", &s.SentBytes)
 	read("dropped_qos0_total", "QoS 0 messages dropped because the client reads too slowly.", &s.DroppedQoS0)

@@ -1,42 +1,14 @@
 package broker
 
 import (
-	"context"
 	"errors"
-	"fmt"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"github.com/topicwire/topicwire/broker/auth"
 	"github.com/topicwire/topicwire/broker/session"
 	"github.com/topicwire/topicwire/message"
 )
-
-// Refused is why the broker itself does not take a message.
-type Refused struct {
-	Reason byte // MQTT 5 reason code
-	Text   string
-}
-
-// Error says why.
-func (e *Refused) Error() string { return "broker: " + e.Text }
-
-// ReasonCode is the MQTT 5 reason code.
-func (e *Refused) ReasonCode() byte { return e.Reason }
-
-func refuse(r reason, format string, args ...any) *Refused {
-	return &Refused{Reason: byte(r), Text: fmt.Sprintf(format, args...)}
-}
-
-// Accept takes a message over into the rules before it is delivered. An error
-// refuses the publish; if it has a method ReasonCode() byte, that is the MQTT 5
-// reason code. The message is read-only from then on.
-type Accept func(ctx context.Context, m *message.Message) (Pending, error)
-
-// Pending is an acceptance that is not durable yet. Then calls back exactly once:
-// with nil when it is, or with the reason why it cannot be. A nil Pending is durable.
-type Pending interface{ Then(func(error)) }
 
 // onPublish takes a PUBLISH of the client's: the first half of the way of one
 // message. An error ends the connection.
@@ -221,83 +193,5 @@ func (c *connection) acknowledge(p *publish, w waits) {
 	}
 	if w.store {
 		c.b.store.Sync(r.done)
-	}
-}
-
-// waits is what an acknowledgement has to wait for.
-type waits struct {
-	pending Pending // of Accept
-	store   bool    // the store has changes of this message
-}
-
-func (w waits) count() int {
-	n := 0
-	if w.pending != nil {
-		n++
-	}
-	if w.store {
-		n++
-	}
-	return n
-}
-
-// route is the way every message takes, wherever it comes from: Accept, the retained
-// message, the fan-out. from is the subscriber that published it, nil if none did.
-func (b *Broker) route(ctx context.Context, m *message.Message, from *subscriber) (waits, error) {
-	if m.QoS > 0 && b.refuseWhenFull && !b.roomFor(m, from) {
-		return waits{}, refuse(reasonQuotaExceeded, "the queue of a subscriber to %.200q is full", m.Topic)
-	}
-	var w waits
-	if accept := b.accept.Load(); accept != nil {
-		p, err := (*accept)(ctx, m)
-		if err != nil {
-			return waits{}, err
-		}
-		w.pending = p
-	}
-	if strings.HasPrefix(m.Topic, basicIngest) {
-		return w, nil // for a rule alone
-	}
-	if m.Retain {
-		w.store = b.retain(m)
-	}
-	if b.fanOut(m, from) {
-		w.store = true
-	}
-	return w, nil
-}
-
-// publish routes a message and, if it has QoS 1 or 2, waits until it is durable.
-func (b *Broker) publish(ctx context.Context, m *message.Message, from *subscriber) error {
-	b.capExpiry(m)
-	w, err := b.route(ctx, m, from)
-	n := w.count()
-	if err != nil || n == 0 || m.QoS == 0 {
-		return err
-	}
-	done := make(chan error, n)
-	if w.pending != nil {
-		w.pending.Then(func(err error) { done <- err })
-	}
-	if w.store {
-		b.store.Sync(func(err error) { done <- err })
-	}
-	for range n {
-		select {
-		case err := <-done:
-			if err != nil {
-				return fmt.Errorf("broker: a message to %.200q could not be kept: %w", m.Topic, err)
-			}
-		case <-ctx.Done():
-			return fmt.Errorf("broker: a message to %.200q is not durable yet: %w", m.Topic, ctx.Err())
-		}
-	}
-	return nil
-}
-
-// capExpiry cuts the message expiry interval to the limit.
-func (b *Broker) capExpiry(m *message.Message) {
-	if most := b.limits.MaxMessageExpiry; most > 0 && m.Props.HasExpiry {
-		m.Props.Expiry = min(m.Props.Expiry, uint32(most/time.Second))
 	}
 }

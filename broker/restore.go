@@ -53,7 +53,11 @@ func (b *Broker) restoreChange(c *store.Change) {
 			b.index.Subscribe(c.Filter, cl.sub, optionOf(c.Subscription))
 		}
 	case store.WillPut:
-		b.delayWill(cl, &will{message: c.Will.Message}, c.Will.At)
+		at := c.Will.At
+		if at.IsZero() { // its client was connected when the server went
+			at = time.Now().Add(c.Will.Delay)
+		}
+		b.delayWill(cl, &will{message: c.Will.Message}, at)
 	default:
 		if cl.sub != nil {
 			cl.sub.session.Restore(c)
@@ -65,7 +69,7 @@ func (b *Broker) restoreSession(cl *client, c *store.Change) {
 	if cl.sub == nil {
 		cl.sub = &subscriber{client: cl, subs: map[string]topics.Option{}, session: session.New(cl.id, b.sessions, true)}
 	}
-	cl.expiry = c.Session.Expiry
+	cl.expiry, cl.owner = c.Session.Expiry, c.Session.Principal
 	if cl.expiry != forever && !c.Session.Left.IsZero() {
 		sub := cl.sub
 		cl.expires = b.schedule.at(c.Session.Left.Add(time.Duration(cl.expiry)*time.Second), func() { b.expire(cl, sub) })

@@ -204,7 +204,15 @@ func (c *connection) checkConnect(packet []byte) error {
 		return r.err
 	}
 	switch {
-	case name == "MQTT" && (version == 4 || version == 5), name == "MQIsdp" && version == 3:
+	case name == "MQTT" && version == 5:
+		c.version = version
+		r.skip(3) // flags, keep alive
+		if err := checkConnectProps(&r); err != nil {
+			_, _ = c.Conn.Write([]byte{0x20, 3, 0, byte(err.reason), 0})
+			return err
+		}
+		return nil
+	case name == "MQTT" && version == 4, name == "MQIsdp" && version == 3:
 		c.version = version
 		return nil
 	case name == "MQTT" && version > 5:

@@ -40,6 +40,7 @@ type sysTopics struct {
 	last    map[string]string
 	rates   [3]sysRates
 	at      time.Time
+	most    int64 // clients connected at once
 }
 
 // sysRates are the exponential averages of one minute, five and fifteen.
@@ -66,6 +67,9 @@ func (s *sysTopics) publish(now time.Time) {
 	num("clients/disconnected", max(known-online, 0))
 	num("clients/inactive", max(known-online, 0))
 	num("clients/total", max(known, online))
+	s.most = max(s.most, online)
+	num("clients/maximum", s.most)
+	num("clients/expired", b.metrics.expired.Load())
 	num("subscriptions/count", int64(b.index.Len()))
 	num("retained messages/count", int64(b.retained.Len()))
 	num("store/messages/count", int64(b.retained.Len())+c.Queued.Load()+c.Inflight.Load())

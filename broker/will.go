@@ -33,26 +33,36 @@ func willTakeOver(clean bool) willCause {
 	return willResumed
 }
 
+// keepWill hands the will of a client that has just connected to the store, so that
+// it is published even if the server goes before the client.
+func (b *Broker) keepWill(c *connection) {
+	if w := c.will; w != nil {
+		b.store.Append(store.Change{Kind: store.WillPut, Client: c.origin.ClientID, Will: &store.Will{Message: w.message, Delay: w.delay}})
+	}
+}
+
 // startWill decides what becomes of a connection's will: nothing, it is due now, or
 // it waits for its delay with the client, which is locked.
 func (b *Broker) startWill(cl *client, c *connection, cause willCause) (due []*will) {
 	w := c.will
 	c.will = nil
-	if w == nil || cause == willNone {
+	if w == nil {
 		return nil
 	}
 	delay := w.delay
 	if cl.expiry != forever {
 		delay = min(delay, time.Duration(cl.expiry)*time.Second) // the end of the session comes first
 	}
-	if delay == 0 || cause == willReplaced {
-		return []*will{w}
-	}
-	if cause == willResumed {
-		return nil // [MQTT-3.1.3-9]
+	isDue := cause != willNone && (delay == 0 || cause == willReplaced)
+	if isDue || cause == willNone || cause == willResumed { // [MQTT-3.1.3-9]
+		b.store.Append(store.Change{Kind: store.WillDelete, Client: cl.id})
+		if isDue {
+			return []*will{w}
+		}
+		return nil
 	}
 	at := time.Now().Add(delay)
-	b.store.Append(store.Change{Kind: store.WillPut, Client: cl.id, Will: &store.Will{Message: w.message, At: at}})
+	b.store.Append(store.Change{Kind: store.WillPut, Client: cl.id, Will: &store.Will{Message: w.message, Delay: w.delay, At: at}})
 	b.delayWill(cl, w, at)
 	return nil
 }
@@ -86,7 +96,8 @@ func (b *Broker) publishWills(due []*will) {
 	for _, w := range due {
 		m := w.message
 		m.Received = time.Now() // the expiry interval begins with the publication
-		if err := b.publish(b.life(), m, nil); err != nil {
+		b.capExpiry(m)
+		if _, err := b.route(b.life(), m, nil); err != nil { // nobody waits for an acknowledgement
 			b.metrics.refusedPublishes.Inc()
 			b.log.Warn().Err(err).Str("client", m.From.ClientID).Str("topic", m.Topic).Msg("a will was refused")
 			continue

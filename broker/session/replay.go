@@ -71,7 +71,7 @@ func (s *Session) replayOne(a *attached, m *message.Message, r *replay, now time
 	if qos > 0 {
 		it := item{Delivery: store.Delivery{Message: m, QoS: qos, Retain: true, IDs: r.ids}}
 		s.keep(&it)
-		s.load.Add(1)
+		s.count(&it, 1)
 		s.launch(a, it, nil)
 		return
 	}

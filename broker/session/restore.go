@@ -10,8 +10,9 @@ func (s *Session) Restore(c *store.Change) {
 	switch c.Kind {
 	case store.Enqueue:
 		s.seq = max(s.seq, c.Seq)
-		s.queue.push(item{Delivery: c.Delivery, seq: c.Seq, kept: true})
-		s.load.Add(1)
+		it := item{Delivery: c.Delivery, seq: c.Seq, kept: true}
+		s.queue.push(it)
+		s.count(&it, 1)
 		s.env.Counters.Queued.Add(1)
 	case store.Sent, store.Received:
 		s.restoreFlight(c)

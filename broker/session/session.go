@@ -109,6 +109,7 @@ type Session struct {
 	resend  *flight // where redelivery on the present connection stands
 	replays []*replay
 	inbound map[uint16]*inbound
+	shared  int // how many queued and in flight came through shared subscriptions
 }
 
 // attached is a connection and what it agreed to; immutable but for the aliases.
@@ -214,6 +215,7 @@ func (s *Session) End() {
 	c.Queued.Add(-int64(s.queue.n))
 	c.Inflight.Add(-int64(s.window.len()))
 	s.load.Store(0)
+	s.shared = 0
 	s.queue, s.window, s.replays, s.resend, s.inbound = queue{}, window{}, nil, nil, nil
 	if s.durable {
 		s.env.Store.Append(store.Change{Kind: store.SessionDelete, Client: s.id})

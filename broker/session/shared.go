@@ -22,24 +22,27 @@ type Loose struct {
 func (s *Session) TakeShared(filter func(share string) bool) []Loose {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.shared == 0 {
+		return nil
+	}
 	var out []Loose
 	for f := s.window.first; f != nil; {
 		next := f.next
 		if f.Share != "" && f.QoS == 1 && !f.onLinkNow(s) && filter(f.Share) {
 			out = append(out, Loose{Delivery: f.Delivery, item: f.item})
+			s.count(&f.item, -1)
 			if s.resend == f {
 				s.resend = next
 			}
 			s.env.Counters.Inflight.Add(-1)
 			s.window.remove(f)
-			s.load.Add(-1)
 		}
 		f = next
 	}
 	if s.queue.n > 0 {
 		for _, it := range s.queue.removeIf(func(it *item) bool { return it.Share != "" && filter(it.Share) }) {
 			s.env.Counters.Queued.Add(-1)
-			s.load.Add(-1)
+			s.count(&it, -1)
 			out = append(out, Loose{Delivery: it.Delivery, item: it})
 		}
 	}
@@ -59,7 +62,7 @@ func (s *Session) PutBack(loose []Loose) {
 	}
 	for _, l := range slices.Backward(loose) {
 		s.queue.unshift(l.item)
-		s.load.Add(1)
+		s.count(&l.item, 1)
 		s.env.Counters.Queued.Add(1)
 	}
 	if a := s.at.Load(); a != nil {

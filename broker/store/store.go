@@ -63,7 +63,7 @@ const (
 	RetainedPut
 	// RetainedDelete removes the retained message of Topic; Client is empty.
 	RetainedDelete
-	// WillPut keeps a will that waits for its delay: Will.
+	// WillPut keeps a will, of a client that is connected or of one that has gone: Will.
 	WillPut
 	// WillDelete says that the will was published or cancelled.
 	WillDelete
@@ -120,9 +120,12 @@ type Delivery struct {
 	Share string
 }
 
-// Will is a will message that waits for its delay.
+// Will is the will message of a client.
 type Will struct {
 	Message *message.Message
-	// At is when it is to be published.
+	// Delay is how long it waits once the client has gone.
+	Delay time.Duration
+	// At is when it is to be published; zero while the client is connected. If it is
+	// zero when it is loaded, the server has gone before the client.
 	At time.Time
 }

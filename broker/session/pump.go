@@ -1,0 +1,145 @@
+package session
+
+import "github.com/topicwire/topicwire/broker/store"
+
+// mayTransmit reports whether the window and the connection take another QoS 1 or 2
+// message. [MQTT-3.3.4-7] [MQTT-3.3.4-9]
+func (s *Session) mayTransmit(a *attached) bool {
+	return s.unacked < int(a.params.ReceiveMaximum) && s.window.len() < 65535 && !a.link.Congested()
+}
+
+// mayReplay reports whether redelivery on this connection is through, so that newer
+// messages may follow.
+func (s *Session) mayReplay() bool { return s.resend == nil }
+
+// pump sends what may be sent: redeliveries, retained messages, the queue.
+func (s *Session) pump(a *attached) {
+	for s.resend != nil {
+		f := s.resend
+		if !s.mayTransmit(a) {
+			return
+		}
+		s.resend = f.next
+		s.redeliver(a, f)
+	}
+	if !s.pumpReplays(a) {
+		return
+	}
+	for s.queue.n > 0 && s.mayTransmit(a) {
+		it := s.popQueue()
+		if it.Message.Props.HasExpiry && it.Message.Expired(s.env.Now()) { // [MQTT-3.3.2-5]
+			s.env.Counters.Expired.Add(1)
+			s.done(&it)
+			continue
+		}
+		s.launch(a, it, nil)
+	}
+}
+
+// launch gives an item a packet identifier and sends it for the first time. o holds
+// the encoded packet if there is one; nil = encode it here.
+func (s *Session) launch(a *attached, it item, o *Outgoing) Outcome {
+	f := s.window.add(it)
+	var b []byte
+	var h Header
+	var scratch *[]byte
+	if o != nil && (a.params.Version < 5 || len(it.IDs) == 0 && a.params.TopicAliasMaximum == 0) {
+		fr := o.frame(a.params.Version, it.QoS, it.Retain)
+		b = fr.b
+		b[fr.idAt], b[fr.idAt+1] = byte(f.id>>8), byte(f.id)
+	} else {
+		h = s.header(a, f)
+		a.alias(it.Message.Topic, &h)
+		scratch = s.env.borrow()
+		*scratch, _ = AppendPublish((*scratch)[:0], it.Message, &h)
+		b = *scratch
+	}
+	if a.tooLarge(b) {
+		// The message is not sent and counts as delivered. [MQTT-3.1.2-24] [MQTT-3.1.2-25]
+		a.forget(it.Message.Topic, &h)
+		s.env.giveBack(scratch)
+		s.window.remove(f)
+		s.env.Counters.TooLarge.Add(1)
+		s.done(&it)
+		return Dropped
+	}
+	s.env.Counters.Inflight.Add(1)
+	s.transmit(a, f, b)
+	if it.kept {
+		s.env.Store.Append(store.Change{Kind: store.Sent, Client: s.id, Seq: it.seq, PacketID: f.id})
+	}
+	s.env.giveBack(scratch)
+	s.env.Counters.Sent.Add(1)
+	s.env.Counters.SentBytes.Add(int64(len(it.Message.Payload)))
+	return Sent
+}
+
+// redeliver sends what is in flight once more, on a new connection.
+func (s *Session) redeliver(a *attached, f *flight) {
+	if f.received {
+		s.transmit(a, f, AppendAck(make([]byte, 0, 4), Pubrel, a.params.Version, f.id, 0))
+		return
+	}
+	// An expired QoS 1 message need not be sent again. At QoS 2 the exchange has to be
+	// completed: the client may hold the identifier.
+	if f.QoS == 1 && f.Message.Props.HasExpiry && f.Message.Expired(s.env.Now()) {
+		s.env.Counters.Expired.Add(1)
+		s.land(f)
+		return
+	}
+	h := s.header(a, f)
+	h.Dup = true
+	scratch := s.env.borrow()
+	defer s.env.giveBack(scratch)
+	*scratch, _ = AppendPublish((*scratch)[:0], f.Message, &h)
+	if a.tooLarge(*scratch) {
+		s.env.Counters.TooLarge.Add(1)
+		s.land(f)
+		return
+	}
+	s.transmit(a, f, *scratch)
+	s.env.Counters.Sent.Add(1)
+}
+
+func (s *Session) header(a *attached, f *flight) Header {
+	return Header{Version: a.params.Version, QoS: f.QoS, Retain: f.Retain, PacketID: f.id, IDs: f.IDs, Now: s.env.Now()}
+}
+
+// transmit writes a flight's packet. If the connection takes it no longer, the
+// flight stays where it is and is redelivered on the next one.
+func (s *Session) transmit(a *attached, f *flight, b []byte) {
+	f.onLink = true
+	s.unacked++
+	if _, err := a.link.Write(b); err != nil {
+		a.link.Fail(reasonQuotaExceeded)
+	}
+}
+
+// reasonQuotaExceeded is the MQTT 5 reason code of a client that reads too slowly.
+const reasonQuotaExceeded = 0x97
+
+func (a *attached) tooLarge(b []byte) bool {
+	return a.params.MaximumPacketSize > 0 && uint64(len(b)) > uint64(a.params.MaximumPacketSize)
+}
+
+// borrow lends a buffer to encode into.
+func (e *Env) borrow() *[]byte {
+	if b, ok := e.scratch.Get().(*[]byte); ok {
+		return b
+	}
+	return new([]byte)
+}
+
+func (e *Env) giveBack(b *[]byte) {
+	if b != nil && cap(*b) <= largestKept {
+		e.scratch.Put(b)
+	}
+}
+
+// flightState is what the store calls the state of a flight.
+func flightState(f *flight) store.Kind {
+	if f.received {
+		return store.Received
+	}
+	return store.Sent
+}
