@@ -1,9 +1,12 @@
+//go:build unix
+
 package emulator_test
 
 import (
 	"context"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/topicwire/topicwire/bridge/emulator"
@@ -66,22 +69,33 @@ func BenchmarkWarm(b *testing.B) {
 	}
 }
 
-// BenchmarkColdStart starts a process, has one answer from it and ends it.
+// BenchmarkColdStart has the first answer from a new process.
 func BenchmarkColdStart(b *testing.B) {
 	for _, bb := range []struct {
 		name, program string
 		cfg           emulator.Config
 		files         map[string]string
 	}{
-		{"node", "node", emulator.Config{Runtime: "nodejs"}, map[string]string{"index.js": "exports.handler = async () => { setImmediate(() => process.exit()); return 1; };"}},
-		{"python", "python3", emulator.Config{Runtime: "python"}, map[string]string{"lambda_function.py": "import os, threading\ndef lambda_handler(e, c):\n    threading.Timer(0.001, lambda: os._exit(0)).start()\n    return 1\n"}},
+		{"node", "node", emulator.Config{Runtime: "nodejs"}, map[string]string{"index.js": `exports.handler = async () => process.pid;`}},
+		{"python", "python3", emulator.Config{Runtime: "python"}, map[string]string{"lambda_function.py": "import os\ndef lambda_handler(e, c):\n    return os.getpid()\n"}},
+		{"go", "go", emulator.Config{Runtime: "go", Path: "testdata/gofn"}, nil},
 	} {
 		b.Run(bb.name, func(b *testing.B) {
 			need(b, bb.program)
+			if bb.cfg.Path != "" {
+				bb.cfg.Path = goFunction(b)
+			}
 			f := start(b, bb.cfg, bb.files)
-			f.invoke(b, "{}")
+			pid := f.pid(b, `{"do":"pid"}`)
 			for b.Loop() {
-				f.invoke(b, "{}")
+				b.StopTimer()
+				if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+					b.Fatal(err)
+				}
+				f.awaitEnvironments(b, "busy", 0) // a process that has just answered counts as busy
+				f.awaitEnvironments(b, "idle", 0)
+				b.StartTimer()
+				pid = f.pid(b, `{"do":"pid"}`)
 			}
 		})
 	}

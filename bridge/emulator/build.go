@@ -29,7 +29,7 @@ func (f *Function) prepareGo(ctx context.Context, src code, g *generation) error
 	// Every generation has a folder of its own: a program that runs cannot be overwritten.
 	dir := filepath.Join(f.opts.CacheDir, "go")
 	if err = os.MkdirAll(dir, 0o755); err == nil { //nolint:gosec // the function's user must get at the program
-		dir, err = os.MkdirTemp(dir, f.name+"-*")
+		dir, err = os.MkdirTemp(dir, fileName(f.name)+"-*")
 	}
 	if err == nil {
 		err = os.Chmod(dir, 0o755) //nolint:gosec // as above
@@ -54,6 +54,16 @@ func (f *Function) prepareGo(ctx context.Context, src code, g *generation) error
 	return nil
 }
 
+// fileName makes a function's name fit a file's.
+func fileName(name string) string {
+	return strings.Map(func(r rune) rune {
+		if strings.ContainsRune(`/\*:`, r) {
+			return '-'
+		}
+		return r
+	}, name)
+}
+
 // goSources lists the files that the package folder is built from, those of other
 // packages in the same module (or in a replacement on disk) included. It does what it
 // can with code that does not build.
@@ -64,7 +74,7 @@ func goSources(ctx context.Context, root string) []string {
 	}
 	const format = `{{if and .Module (not .Standard)}}{{if or .Module.Main (and .Module.Replace (not .Module.Replace.Version))}}` +
 		`{{.Dir}}{{"\n"}}{{.Module.GoMod}}{{"\n"}}{{range .EmbedFiles}}{{$.Dir}}/{{.}}{{"\n"}}{{end}}{{end}}{{end}}`
-	cmd := exec.CommandContext(ctx, tool, "list", "-e", "-deps", "-f", format, ".")
+	cmd := exec.CommandContext(ctx, tool, "list", "-e", "-deps", "-f", format, ".") //nolint:gosec // tool is the Go tool of PATH
 	cmd.Dir = root
 	out, err := cmd.Output()
 	if err != nil {
@@ -75,7 +85,7 @@ func goSources(ctx context.Context, root string) []string {
 
 // runTool runs a program in dir and returns what it printed.
 func runTool(ctx context.Context, dir, tool string, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, tool, args...)
+	cmd := exec.CommandContext(ctx, tool, args...) //nolint:gosec // tool is the Go tool of PATH
 	cmd.Dir = dir
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 5 * time.Second

@@ -1,3 +1,5 @@
+//go:build unix
+
 package emulator_test
 
 import (
@@ -45,6 +47,7 @@ func TestMissingRuntime(t *testing.T) {
 }
 
 func TestMissingCode(t *testing.T) {
+	t.Parallel()
 	need(t, "node")
 	for name, c := range map[string]struct {
 		cfg     emulator.Config
@@ -108,6 +111,7 @@ func archive(t *testing.T, path string, entries ...entry) {
 }
 
 func TestZip(t *testing.T) {
+	t.Parallel()
 	need(t, "node")
 	path := filepath.Join(t.TempDir(), "code.zip")
 	archive(t, path, entry{"lib/", "", fs.ModeDir | 0o755}, entry{"lib/v.js", `module.exports = 'zipped';`, 0o600},
@@ -181,7 +185,7 @@ func TestUser(t *testing.T) {
 		}
 		return
 	}
-	dir, err := os.MkdirTemp("", "topicwire-user-")
+	dir, err := os.MkdirTemp("", "topicwire-user-") //nolint:usetesting // another user cannot read t.TempDir
 	if err != nil {
 		t.Fatal(err)
 	}

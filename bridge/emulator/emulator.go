@@ -33,7 +33,8 @@ type Options struct {
 	// Env are additional environment variables for every process; the function's own win.
 	Env map[string]string
 	// CacheDir holds unpacked archives, built programs and runtime clients. Empty
-	// means topicwire's folder in the user's cache directory.
+	// means topicwire's folder in the user's cache directory, or /var/cache/topicwire
+	// for functions that root runs as another user, who cannot read root's.
 	CacheDir string
 	// BaseDir is where a relative path starts. Empty means the working directory.
 	BaseDir string
@@ -100,11 +101,7 @@ func New(name string, cfg Config, opts Options) (*Function, error) {
 	setDefault(&opts.AccountID, defaultAccount)
 	setDefault(&opts.Drain, defaultDrain)
 	if opts.CacheDir == "" {
-		base, err := os.UserCacheDir()
-		if err != nil {
-			base = os.TempDir()
-		}
-		opts.CacheDir = filepath.Join(base, "topicwire")
+		opts.CacheDir = defaultCacheDir(cfg.User)
 	}
 	// Processes run in the code's folder: what they are told must not depend on ours.
 	for _, dir := range []*string{&opts.CacheDir, &opts.BaseDir} {
@@ -130,6 +127,17 @@ func New(name string, cfg Config, opts Options) (*Function, error) {
 	f.metrics = m.function(f)
 	f.calls.New = func() any { return &call{done: make(chan outcome, 1)} }
 	return f, nil
+}
+
+func defaultCacheDir(otherUser string) string {
+	if otherUser != "" && isRoot() {
+		return "/var/cache/topicwire"
+	}
+	base, err := os.UserCacheDir()
+	if err != nil {
+		base = os.TempDir()
+	}
+	return filepath.Join(base, "topicwire")
 }
 
 // Name is the function's name.
@@ -162,7 +170,7 @@ func (f *Function) Run(ctx context.Context) error {
 
 	stopSpawning := make(chan struct{})
 	var owned sync.WaitGroup
-	owned.Go(func() { f.spawnLoop(stopSpawning) })
+	owned.Go(func() { f.spawnLoop(stopSpawning) }) //nolint:contextcheck // environments outlive ctx by the drain
 	var helpers sync.WaitGroup
 	helpers.Go(func() { f.reloadLoop(ctx) })
 	helpers.Go(func() { f.reapLoop(ctx) })

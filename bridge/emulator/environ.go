@@ -3,6 +3,7 @@ package emulator
 import (
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -55,6 +56,10 @@ func (e *environment) variables() []string {
 	if e.gen.native {
 		// An environment runs one invocation at a time: more threads only cost.
 		v["GOMAXPROCS"] = "1"
+	}
+	if f.kind == kindPython {
+		// Not into the user's folder: it is watched, and perhaps under version control.
+		v["PYTHONPYCACHEPREFIX"] = filepath.Join(f.opts.CacheDir, "pycache")
 	}
 	maps.Copy(v, f.opts.Env)
 	maps.Copy(v, f.cfg.Environment)

@@ -23,9 +23,8 @@ const (
 	// shutdownGrace is how long a process that registered an extension may take after
 	// SIGTERM; AWS gives an internal extension 500 ms, external ones 2 s.
 	shutdownGrace = 500 * time.Millisecond
-	// lateDial is how long after its end a process's connections may still come in.
-	lateDial = 20 * time.Millisecond
-	// lateRead is how long we read what an ended process has sent.
+	// lateRead is how long we read what an ended process has sent. It sent it before,
+	// so this bounds only what has escaped from its process group.
 	lateRead = time.Second
 )
 
@@ -52,7 +51,6 @@ type environment struct {
 	// finishBy is the limit of those.
 	finishBy  time.Time
 	conns     map[*conn]struct{}
-	accepted  int
 	idleSince time.Time
 	spawned   time.Time
 	initTook  time.Duration
@@ -137,22 +135,32 @@ func (e *environment) supervise() {
 	how := e.proc.wait()
 	close(e.gone)
 	// What the process has sent before its end still counts: a response, say.
+	e.acceptAll()
+	_ = e.listener.Close()
 	e.f.mu.Lock()
-	late := e.accepted == 0
 	for c := range e.conns {
 		_ = c.nc.SetDeadline(time.Now().Add(lateRead))
 	}
 	e.f.mu.Unlock()
-	if l, ok := e.listener.(*net.TCPListener); ok && late {
-		_ = l.SetDeadline(time.Now().Add(lateDial))
-	} else {
-		_ = e.listener.Close()
-	}
 	e.serving.Wait()
-	_ = e.listener.Close()
 	e.output.close()
 	<-reading
 	e.exited(how, nil)
+}
+
+// acceptAll returns when every connection that the process has opened is accepted: they
+// are in order, so one of our own is the last, and its end says that it had its turn.
+func (e *environment) acceptAll() {
+	d := net.Dialer{Timeout: lateRead}
+	nc, err := d.DialContext(context.Background(), "tcp", e.host)
+	if err != nil {
+		return
+	}
+	defer func() { _ = nc.Close() }()
+	if tcp, ok := nc.(*net.TCPConn); ok && tcp.CloseWrite() == nil {
+		_ = nc.SetDeadline(time.Now().Add(lateRead))
+		_, _ = nc.Read(make([]byte, 1)) // io.EOF, if all is well
+	}
 }
 
 // accept serves the process's connections until the listener is closed.
@@ -164,7 +172,6 @@ func (e *environment) accept() {
 		}
 		c := newConn(e, nc)
 		e.f.mu.Lock()
-		e.accepted++
 		e.conns[c] = struct{}{}
 		select {
 		case <-e.gone:

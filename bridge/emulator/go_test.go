@@ -1,3 +1,5 @@
+//go:build unix
+
 package emulator_test
 
 import (
@@ -14,13 +16,24 @@ import (
 	"github.com/topicwire/topicwire/bridge/emulator"
 )
 
+// goProgram is the test program, built.
+func goProgram(tb testing.TB) string {
+	tb.Helper()
+	need(tb, "go")
+	program, err := buildOnce()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return program
+}
+
 // goFunction is the test program's folder.
-func goFunction(t testing.TB) string {
-	t.Helper()
-	need(t, "go")
+func goFunction(tb testing.TB) string {
+	tb.Helper()
+	need(tb, "go")
 	dir, err := filepath.Abs("testdata/gofn")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return dir
 }
@@ -28,6 +41,7 @@ func goFunction(t testing.TB) string {
 // TestGo drives a program of AWS's own Go library through everything it does with the
 // Runtime API. One environment, so that what fails has to be replaced.
 func TestGo(t *testing.T) {
+	t.Parallel()
 	f := start(t, emulator.Config{Runtime: "go", Path: goFunction(t), Timeout: 1e9, Concurrency: 1}, nil)
 	answers := func(event, want string) {
 		t.Helper()
@@ -76,7 +90,8 @@ func TestGo(t *testing.T) {
 }
 
 func TestGoLargeEvent(t *testing.T) {
-	f := start(t, emulator.Config{Runtime: "go", Path: goFunction(t), Handler: "raw"}, nil)
+	t.Parallel()
+	f := start(t, emulator.Config{Runtime: "provided", Path: goProgram(t), Handler: "raw"}, nil)
 	event := strconv.Quote(strings.Repeat("x", 5<<20))
 	if r := f.invoke(t, event); string(r.Payload) != event {
 		t.Errorf("an event of 5 MB came back as %d bytes: %.100s", len(r.Payload), r.Payload)
@@ -87,7 +102,8 @@ func TestGoLargeEvent(t *testing.T) {
 }
 
 func TestGoStreaming(t *testing.T) {
-	f := start(t, emulator.Config{Runtime: "go", Path: goFunction(t), Handler: "stream", Concurrency: 1}, nil)
+	t.Parallel()
+	f := start(t, emulator.Config{Runtime: "provided", Path: goProgram(t), Handler: "stream", Concurrency: 1}, nil)
 	var got strings.Builder
 	call := func(event string) *emulator.Result {
 		got.Reset()
@@ -105,7 +121,8 @@ func TestGoStreaming(t *testing.T) {
 }
 
 func TestGoSIGTERMHook(t *testing.T) {
-	f := start(t, emulator.Config{Runtime: "go", Path: goFunction(t), Handler: "sigterm"}, nil)
+	t.Parallel()
+	f := start(t, emulator.Config{Runtime: "provided", Path: goProgram(t), Handler: "sigterm"}, nil)
 	f.invoke(t, `{"n":1}`)
 	f.stop()
 	if log := f.log.String(); !strings.Contains(log, "asked to end") {
@@ -117,7 +134,7 @@ func TestGoSIGTERMHook(t *testing.T) {
 }
 
 func TestGoConcurrentInvocationsInOneProcess(t *testing.T) {
-	f := start(t, emulator.Config{Runtime: "go", Path: goFunction(t), Handler: "raw", Concurrency: 8, ConcurrencyPerEnvironment: 8}, nil)
+	f := start(t, emulator.Config{Runtime: "provided", Path: goProgram(t), Handler: "raw", Concurrency: 8, ConcurrencyPerEnvironment: 8}, nil)
 	errs := make(chan string, 400)
 	for i := range 400 {
 		go func() {
@@ -138,6 +155,7 @@ func TestGoConcurrentInvocationsInOneProcess(t *testing.T) {
 
 // TestGoReload changes a program while it serves, first to something that does not build.
 func TestGoReload(t *testing.T) {
+	t.Parallel()
 	need(t, "go")
 	source := func(version string) map[string]string {
 		return map[string]string{

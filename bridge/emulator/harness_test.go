@@ -1,3 +1,5 @@
+//go:build unix
+
 package emulator_test
 
 import (
@@ -41,8 +43,8 @@ func (b *logBuffer) String() string {
 }
 
 // await returns when the log contains text.
-func (b *logBuffer) await(t testing.TB, text string) {
-	t.Helper()
+func (b *logBuffer) await(tb testing.TB, text string) {
+	tb.Helper()
 	limit := time.After(30 * time.Second)
 	for {
 		b.mu.Lock()
@@ -54,7 +56,7 @@ func (b *logBuffer) await(t testing.TB, text string) {
 		select {
 		case <-changed:
 		case <-limit:
-			t.Fatalf("the log never had %q:\n%s", text, b)
+			tb.Fatalf("the log never had %q:\n%s", text, b)
 		}
 	}
 }
@@ -70,33 +72,33 @@ type running struct {
 }
 
 // need skips a test whose runtime is not installed; in CI it fails it.
-func need(t testing.TB, program string) {
-	t.Helper()
+func need(tb testing.TB, program string) {
+	tb.Helper()
 	if _, err := exec.LookPath(program); err == nil {
 		return
 	}
 	if os.Getenv("CI") != "" {
-		t.Fatalf("%s is not installed", program)
+		tb.Fatalf("%s is not installed", program)
 	}
-	t.Skipf("%s is not installed", program)
+	tb.Skipf("%s is not installed", program)
 }
 
 // start runs a function whose code is files.
-func start(t testing.TB, cfg emulator.Config, files map[string]string, change ...func(*emulator.Options)) *running {
-	t.Helper()
-	dir := t.TempDir()
-	write(t, dir, files)
+func start(tb testing.TB, cfg emulator.Config, files map[string]string, change ...func(*emulator.Options)) *running {
+	tb.Helper()
+	dir := tb.TempDir()
+	write(tb, dir, files)
 	if cfg.Path == "" {
 		cfg.Path = dir
 	}
 	log, registry := newLogBuffer(), prometheus.NewRegistry()
-	opts := emulator.Options{Log: zerolog.New(log), Metrics: registry, CacheDir: filepath.Join(t.TempDir(), "cache"), BaseDir: dir, Drain: 200 * time.Millisecond}
+	opts := emulator.Options{Log: zerolog.New(log), Metrics: registry, CacheDir: filepath.Join(tb.TempDir(), "cache"), BaseDir: dir, Drain: 200 * time.Millisecond}
 	for _, c := range change {
 		c(&opts)
 	}
 	f, err := emulator.New("fn", cfg, opts)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -104,16 +106,16 @@ func start(t testing.TB, cfg emulator.Config, files map[string]string, change ..
 	stop := sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {
-			t.Errorf("Run: %v", err)
+			tb.Errorf("Run: %v", err)
 		}
 	})
-	t.Cleanup(stop)
+	tb.Cleanup(stop)
 	return &running{Function: f, log: log, registry: registry, cache: opts.CacheDir, dir: dir, stop: stop}
 }
 
 // eventually returns when condition holds, and fails the test if it never does.
-func eventually(t testing.TB, what string, condition func() bool) {
-	t.Helper()
+func eventually(tb testing.TB, what string, condition func() bool) {
+	tb.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	limit := time.After(30 * time.Second)
@@ -121,37 +123,37 @@ func eventually(t testing.TB, what string, condition func() bool) {
 		select {
 		case <-tick.C:
 		case <-limit:
-			t.Fatalf("it never came true that %s", what)
+			tb.Fatalf("it never came true that %s", what)
 		}
 	}
 }
 
-func write(t testing.TB, dir string, files map[string]string) {
-	t.Helper()
+func write(tb testing.TB, dir string, files map[string]string) {
+	tb.Helper()
 	for name, text := range files {
 		path := filepath.Join(dir, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
 }
 
 // invoke runs the function with an event and wants an answer from it.
-func (r *running) invoke(t testing.TB, event string) *emulator.Result {
-	t.Helper()
-	return r.call(t, emulator.Invocation{Payload: []byte(event)})
+func (r *running) invoke(tb testing.TB, event string) *emulator.Result {
+	tb.Helper()
+	return r.call(tb, emulator.Invocation{Payload: []byte(event)})
 }
 
-func (r *running) call(t testing.TB, inv emulator.Invocation) *emulator.Result {
-	t.Helper()
+func (r *running) call(tb testing.TB, inv emulator.Invocation) *emulator.Result {
+	tb.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	res, err := r.Invoke(ctx, inv)
 	if err != nil {
-		t.Fatalf("Invoke: %v\n%s", err, r.log)
+		tb.Fatalf("Invoke: %v\n%s", err, r.log)
 	}
 	return res
 }

@@ -22,7 +22,8 @@ const (
 type Invocation struct {
 	// Payload is the event: JSON, at most [MaxPayload] bytes. It is only read.
 	Payload []byte
-	// RequestID names the invocation in logs and errors; made up if empty.
+	// RequestID names the invocation in logs and errors. It is made up if it is empty, or
+	// has other characters than letters, digits and -_.: since runtimes put it into URLs.
 	RequestID string
 	// ClientContext and Identity are JSON for the handler's context; may be empty.
 	ClientContext, Identity string
@@ -71,7 +72,7 @@ func (f *Function) Invoke(ctx context.Context, inv Invocation) (*Result, error) 
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if inv.RequestID == "" {
+	if !usableID(inv.RequestID) {
 		inv.RequestID = message.NewID()
 	}
 	if inv.ARN == "" {
@@ -245,6 +246,18 @@ func (f *Function) finish(inv *Invocation, out *outcome) (*Result, error) {
 		r.FunctionError, r.ErrorType = functionUnhandled, out.errorType
 	}
 	return r, nil
+}
+
+// usableID reports whether id can be a request's.
+func usableID(id string) bool {
+	for i := range len(id) {
+		switch c := id[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_', c == '.', c == ':':
+		default:
+			return false
+		}
+	}
+	return id != ""
 }
 
 // headerSafe makes s fit one HTTP header line; JSON stays the same JSON.

@@ -70,8 +70,7 @@ func registerMetrics(reg prometheus.Registerer) (*metrics, error) {
 		return m, nil
 	}
 	err := reg.Register(m)
-	var already prometheus.AlreadyRegisteredError
-	if errors.As(err, &already) {
+	if already, ok := errors.AsType[prometheus.AlreadyRegisteredError](err); ok {
 		if shared, ok := already.ExistingCollector.(*metrics); ok {
 			return shared, nil
 		}

@@ -1,3 +1,5 @@
+//go:build unix
+
 package emulator_test
 
 import (
@@ -9,11 +11,11 @@ import (
 )
 
 // gauge reads one value of the function's metrics; label is that of state or kind.
-func (r *running) gauge(t testing.TB, name, label string) float64 {
-	t.Helper()
+func (r *running) gauge(tb testing.TB, name, label string) float64 {
+	tb.Helper()
 	families, err := r.registry.Gather()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	for _, family := range families {
 		if family.GetName() != name {
@@ -38,9 +40,9 @@ func (r *running) gauge(t testing.TB, name, label string) float64 {
 	return 0
 }
 
-func (r *running) awaitEnvironments(t testing.TB, state string, n float64) {
-	t.Helper()
-	eventually(t, "there are so many "+state+" environments", func() bool { return r.gauge(t, "topicwire_emulator_environments", state) == n })
+func (r *running) awaitEnvironments(tb testing.TB, state string, n float64) {
+	tb.Helper()
+	eventually(tb, "there are so many "+state+" environments", func() bool { return r.gauge(tb, "topicwire_emulator_environments", state) == n })
 }
 
 func TestMetrics(t *testing.T) {

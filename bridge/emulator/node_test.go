@@ -1,3 +1,5 @@
+//go:build unix
+
 package emulator_test
 
 import (
@@ -47,6 +49,7 @@ type handlerCase struct {
 }
 
 func (c handlerCase) run(t *testing.T, runtime string) {
+	t.Helper()
 	cfg := emulator.Config{Runtime: runtime, Handler: c.handler, Timeout: 20e9, Concurrency: 1}
 	f := start(t, cfg, c.files)
 	for range 2 {
@@ -190,5 +193,16 @@ func TestNodeConcurrentInvocationsInOneProcess(t *testing.T) {
 	}
 	if len(pids) != 1 {
 		t.Errorf("three invocations ran in the processes %v, want one process", pids)
+	}
+}
+
+func TestRequestID(t *testing.T) {
+	need(t, "node")
+	f := start(t, emulator.Config{Runtime: "nodejs"}, js(`exports.handler = async (e, c) => c.awsRequestId;`))
+	for id, kept := range map[string]bool{"": false, "a b": false, "x/../y": false, "ž": false, "a\r\nb": false, "job:12_3.4-A": true} {
+		r := f.call(t, emulator.Invocation{Payload: []byte("{}"), RequestID: id})
+		if string(r.Payload) != `"`+r.RequestID+`"` || (r.RequestID == id) != kept || r.RequestID == "" {
+			t.Errorf("%q: got %s, and %q in the result", id, r.Payload, r.RequestID)
+		}
 	}
 }

@@ -1,3 +1,5 @@
+//go:build unix
+
 package emulator_test
 
 import (
@@ -9,6 +11,7 @@ import (
 )
 
 func TestLog(t *testing.T) {
+	t.Parallel()
 	need(t, "node")
 	f := start(t, emulator.Config{Runtime: "nodejs"}, js(`
 		const raw = (s) => require('fs').writeSync(1, s);
@@ -51,6 +54,7 @@ func TestLog(t *testing.T) {
 }
 
 func TestLogEvents(t *testing.T) {
+	t.Parallel()
 	need(t, "node")
 	f := start(t, emulator.Config{Runtime: "nodejs", LogEvents: true}, js(`exports.handler = async () => console.log('inside');`))
 	r := f.call(t, emulator.Invocation{Payload: []byte("{}"), RequestID: "id-1", LogTail: true})
@@ -65,6 +69,7 @@ func TestLogEvents(t *testing.T) {
 }
 
 func TestLogTailOfFailures(t *testing.T) {
+	t.Parallel()
 	need(t, "node")
 	f := start(t, emulator.Config{Runtime: "nodejs", Timeout: 300e6}, js(`
 		exports.handler = (e) => {

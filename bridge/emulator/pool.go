@@ -8,7 +8,7 @@ import (
 // scaleDelay is how long a call waits for one of the environments there are before
 // another one is started. Starting a process costs more than that, and an
 // environment that has just answered asks for the next event within microseconds.
-const scaleDelay = 10 * time.Millisecond
+const scaleDelay = 2 * time.Millisecond
 
 // scale starts environments if the queue needs them, or sees to it that it is called
 // again when it may. f.mu is held.

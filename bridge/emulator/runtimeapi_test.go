@@ -1,3 +1,5 @@
+//go:build unix
+
 package emulator_test
 
 import (
@@ -5,7 +7,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -172,6 +173,7 @@ func TestRuntimeAPIAnswers(t *testing.T) {
 // TestRuntimeAPIStreaming checks that chunks arrive while the response is going on, and
 // that an error in the trailers ends it.
 func TestRuntimeAPIStreaming(t *testing.T) {
+	t.Parallel()
 	r := startRuntime(t, emulator.Config{Timeout: 20e9, Concurrency: 1})
 	for i, failure := range []string{"", `{"errorType":"Late","errorMessage":"m"}`} {
 		chunks := make(chan string, 10)
@@ -218,6 +220,7 @@ func TestRuntimeAPIStreaming(t *testing.T) {
 // TestRuntimeAPIPipelined checks that a response and the next "next" in one write are
 // answered in one write too, in order.
 func TestRuntimeAPIPipelined(t *testing.T) {
+	t.Parallel()
 	r := startRuntime(t, emulator.Config{Timeout: 20e9, Concurrency: 1})
 	nc, err := net.Dial("tcp", r.api)
 	if err != nil {
@@ -260,6 +263,7 @@ func TestRuntimeAPIPipelined(t *testing.T) {
 }
 
 func TestRuntimeAPIGarbage(t *testing.T) {
+	t.Parallel()
 	r := startRuntime(t, emulator.Config{Timeout: 20e9, Concurrency: 1})
 	for _, garbage := range []string{
 		"hello\r\n\r\n", "GET / HTTP/9.9\r\n\r\n", "POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n", "GET / HTTP/1.1\r\nno colon\r\n\r\n",
@@ -283,42 +287,8 @@ func TestRuntimeAPIGarbage(t *testing.T) {
 	}
 }
 
-func TestExtensionsAPI(t *testing.T) {
-	r := startRuntime(t, emulator.Config{Timeout: 20e9, Concurrency: 1})
-	const base = "/2020-01-01/extension/"
-	r.wants(400, "Extension.InvalidRequest", "POST", base+"register", "{}")
-	r.wants(403, "Extension.UnknownExtensionIdentifier", "GET", base+"event/next", "", "Lambda-Extension-Identifier", "x")
-	resp, body := r.do("POST", base+"register", strings.NewReader(`{"events":["INVOKE","SHUTDOWN"]}`), "Lambda-Extension-Name", "mine")
-	id := resp.Header.Get("Lambda-Extension-Identifier")
-	if resp.StatusCode != 200 || id == "" || !strings.Contains(body, `"functionName":"fn"`) {
-		t.Fatalf("register: got %d %s %v", resp.StatusCode, body, resp.Header)
-	}
-	r.wants(202, "OK", "POST", base+"init/error", "{}", "Lambda-Extension-Identifier", id)
-	done := r.invoke(emulator.Invocation{Payload: []byte("{}"), RequestID: "id-0"})
-	r.do("GET", next, nil)
-	event := func() (e struct{ EventType, RequestID, ShutdownReason string }) {
-		_, body := r.do("GET", base+"event/next", nil, "Lambda-Extension-Identifier", id)
-		if err := json.Unmarshal([]byte(body), &e); err != nil {
-			t.Fatalf("%s: %v", body, err)
-		}
-		return e
-	}
-	if e := event(); e.EventType != "INVOKE" || e.RequestID != "id-0" {
-		t.Errorf("got %+v", e)
-	}
-	r.do("POST", fmt.Sprintf(answer, 0, "response"), strings.NewReader("x"))
-	<-done
-	// The invocation is over when the runtime asks for the next event; then it may end.
-	go r.client.Get("http://" + r.api + next)
-	stopped := make(chan struct{})
-	go func() { r.f.stop(); close(stopped) }()
-	if e := event(); e.EventType != "SHUTDOWN" || e.ShutdownReason != "spindown" {
-		t.Errorf("got %+v", e)
-	}
-	<-stopped
-}
-
 func TestInitError(t *testing.T) {
+	t.Parallel()
 	r := startRuntime(t, emulator.Config{Concurrency: 1})
 	done := r.invoke(emulator.Invocation{Payload: []byte("{}"), RequestID: "id-0"})
 	r.wants(202, "OK", "POST", "/2018-06-01/runtime/init/error", `{"errorType":"Init.Failed","errorMessage":"m"}`)

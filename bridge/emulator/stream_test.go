@@ -1,3 +1,5 @@
+//go:build unix
+
 package emulator_test
 
 import (
@@ -8,6 +10,7 @@ import (
 )
 
 func TestNodeStreaming(t *testing.T) {
+	t.Parallel()
 	need(t, "node")
 	f := start(t, emulator.Config{Runtime: "nodejs", Concurrency: 1, Timeout: 20e9}, js(`
 		const { pipeline } = require('node:stream/promises');

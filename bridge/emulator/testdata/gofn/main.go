@@ -48,6 +48,8 @@ func handle(ctx context.Context, e event) (any, error) {
 	case "log":
 		fmt.Println("to stdout")
 		fmt.Fprintln(os.Stderr, "to stderr")
+	case "pid":
+		return os.Getpid(), nil
 	case "maxprocs":
 		return os.Getenv("GOMAXPROCS"), nil
 	case "context":

@@ -2,7 +2,6 @@
 it invocations. It speaks the Runtime API over one raw socket and sends a response and
 the request for the next event together; the server answers that pair in one write."""
 
-import decimal
 import importlib
 import json
 import logging
@@ -11,7 +10,6 @@ import socket
 import sys
 import time
 import traceback
-import uuid
 
 API = os.environ["AWS_LAMBDA_RUNTIME_API"]
 PREFIX = "/2018-06-01/runtime/"
@@ -30,14 +28,15 @@ class Fault(Exception):
 
 # ---- JSON as AWS writes it: unescaped text, and decimals as numbers ----
 
-_MARK = "decimal-" + uuid.uuid4().hex + ":"
+_MARK = "decimal-" + os.urandom(16).hex() + ":"
 
 
 class _Encoder(json.JSONEncoder):
     decimals = False
 
     def default(self, o):
-        if isinstance(o, decimal.Decimal):
+        decimal = sys.modules.get("decimal")  # nobody has one who has not imported it
+        if decimal and isinstance(o, decimal.Decimal):
             if o.is_nan():
                 return float("nan")
             self.decimals = True
