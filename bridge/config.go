@@ -14,8 +14,9 @@ import (
 // (https://docs.aws.amazon.com/iot/latest/apireference/API_TopicRulePayload.html)
 type RuleConfig struct {
 	rules.Definition `yaml:",inline"`
-	Actions          []action.Config `yaml:"actions" jsonschema_description:"What is done with the rule's result. Each action runs on its own: one that fails does not stop the others."`
-	ErrorAction      *action.Config  `yaml:"errorAction" jsonschema_description:"What is done, once a message, when actions of the rule have failed: it gets AWS's error document."`
+	Actions          []action.Config  `yaml:"actions" jsonschema_description:"What is done with the rule's result. Each action runs on its own: one that fails does not stop the others."`
+	ErrorAction      *action.Config   `yaml:"errorAction" jsonschema_description:"What is done, once a message, when actions of the rule have failed: it gets AWS's error document."`
+	Tests            []rules.TestCase `yaml:"tests" jsonschema_description:"Tests of the rule, for topicwire rules test: a message, and what comes of it. The server does not run them."`
 }
 
 // maxActions is AWS's limit on a rule's actions.
@@ -32,6 +33,11 @@ func (c RuleConfig) Check(report func(path, problem, remedy string)) {
 	}
 	if len(c.Actions) > maxActions {
 		report("actions", fmt.Sprintf("the rule has %d actions, and AWS takes %d at most", len(c.Actions), maxActions), "make two rules of it")
+	}
+	for i, t := range c.Tests {
+		if _, err := testSource(t); err != nil {
+			report(fmt.Sprintf("tests[%d].source_ip", i), "is not an IP address", "write one, such as 192.0.2.7")
+		}
 	}
 	version := c.version()
 	if c.SQL == "" {

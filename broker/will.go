@@ -13,7 +13,7 @@ import (
 type will struct {
 	message *message.Message
 	delay   time.Duration
-	timer   *entry // while it waits
+	timer   *entry // while it waits; nil if it waits for the end of the session
 }
 
 // willCause says how a connection has ended, as far as its will is concerned.
@@ -49,9 +49,9 @@ func (b *Broker) startWill(cl *client, c *connection, cause willCause) (due []*w
 	if w == nil {
 		return nil
 	}
-	delay := w.delay
-	if cl.expiry != forever {
-		delay = min(delay, time.Duration(cl.expiry)*time.Second) // the end of the session comes first
+	delay, withSession := w.delay, false
+	if lasts := time.Duration(cl.expiry) * time.Second; cl.expiry != forever && delay >= lasts {
+		delay, withSession = lasts, true // the end of the session comes first, and brings it: see endSession
 	}
 	isDue := cause != willNone && (delay == 0 || cause == willReplaced)
 	if isDue || cause == willNone || cause == willResumed { // [MQTT-3.1.3-9]
@@ -63,6 +63,10 @@ func (b *Broker) startWill(cl *client, c *connection, cause willCause) (due []*w
 	}
 	at := time.Now().Add(delay)
 	b.store.Append(store.Change{Kind: store.WillPut, Client: cl.id, Will: &store.Will{Message: w.message, Delay: w.delay, At: at}})
+	if withSession {
+		cl.will = w
+		return nil
+	}
 	b.delayWill(cl, w, at)
 	return nil
 }
@@ -85,7 +89,9 @@ func (b *Broker) delayWill(cl *client, w *will, at time.Time) {
 
 // dropWill takes away the will that waits; the client is locked.
 func (b *Broker) dropWill(cl *client) {
-	b.schedule.cancel(cl.will.timer)
+	if cl.will.timer != nil {
+		b.schedule.cancel(cl.will.timer)
+	}
 	cl.will = nil
 	b.store.Append(store.Change{Kind: store.WillDelete, Client: cl.id})
 }

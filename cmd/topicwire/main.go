@@ -36,7 +36,10 @@ type CLI struct {
 type RulesCmd struct {
 	List      RulesListCmd      `cmd:"" help:"List the rules of the configuration."`
 	Eval      RulesEvalCmd      `cmd:"" help:"Run one statement or template over one message."`
+	Explain   RulesExplainCmd   `cmd:"" help:"Say for one message why each rule runs or does not, and what comes of it."`
+	Test      RulesTestCmd      `cmd:"" help:"Run the tests that stand beside the rules."`
 	Functions RulesFunctionsCmd `cmd:"" help:"Describe the functions of AWS IoT SQL."`
+	Import    RulesImportCmd    `cmd:"" help:"Convert rules from CloudFormation, SAM, serverless.yml or Terraform."`
 }
 
 // Streams are the program's three streams, so that commands can be tested.

@@ -71,7 +71,10 @@ func (f *functions) begin() {
 	r := f.registry
 	own, end := context.WithCancel(f.life)
 	f.end = end
-	f.running.Go(func() { _ = r.Run(own) }) // it ends with its context and never otherwise
+	f.running.Go(func() {
+		defer end()
+		_ = r.Run(own) // it ends with its context and never otherwise
+	})
 }
 
 // Run runs the current registry, and those that swap brings, until ctx ends and all of

@@ -86,6 +86,14 @@ func TestSchemaCorpus(t *testing.T) {
 				"{republish: {topic: a, qos: [1]}}", "{http: {url: \"http://x/\", headers: {a: b}}}", "{republish: {topic: a, retain: true}}",
 			},
 		},
+		{
+			"rules: [{name: one, sql: SELECT * FROM 'a', tests: [%s]}]",
+			[]string{
+				"{topic: a, expect: {no_match: true}}", "{topic: a, payload: {b: ~}, now: 2026-01-31T12:00:00Z, expect: {payload: [1, x, {}]}}",
+				"{topic: a, payload: \"${topic()}\", user_properties: {a: 1}, expect: {actions: []}}", "{name: 1, topic: a, payload: false, expect: {actions: [{lambda: {}}]}}",
+			},
+			[]string{"~", "x", "{}", "{topic: a}", "{expect: {no_match: true}}", "{topic: a, payload: ~, expect: {no_match: true}}", "{topic: a, expect: {paylod: 1, no_match: true}}"},
+		},
 		{"%s", []string{"x-anything: [1, 2]", "$schema: a", "{}"}, []string{"[]", "x", "unknown: 1"}},
 	} {
 		for i, text := range slices.Concat(c.good, c.bad) {

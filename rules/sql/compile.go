@@ -32,6 +32,7 @@ type compiler struct {
 	outside   bool     // something outside is called
 	used      bool     // a variable is used
 	folded    int      // the work that constant expressions took
+	watch     *watch   // notes what every expression gives; nil but for Explain
 	err       *Error
 	warnings  []*Error
 }
@@ -151,6 +152,15 @@ func mirrored(op operator) operator {
 	default:
 		return op
 	}
+}
+
+// expr compiles an expression.
+func (c *compiler) expr(e expr) code {
+	x := c.node(e)
+	if c.watch != nil {
+		return c.watch.watched(e, x)
+	}
+	return x
 }
 
 // fold computes code whose operands are all fixed, once and for all.

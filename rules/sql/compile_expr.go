@@ -2,8 +2,8 @@ package sql
 
 import "fmt"
 
-// expr compiles an expression.
-func (c *compiler) expr(e expr) code {
+// node compiles one node of an expression.
+func (c *compiler) node(e expr) code {
 	switch e := e.(type) {
 	case *number:
 		return c.number(e)

@@ -1,0 +1,153 @@
+package rulesimport_test
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/topicwire/topicwire/bridge"
+	"github.com/topicwire/topicwire/internal/config"
+	"github.com/topicwire/topicwire/internal/rulesimport"
+)
+
+var update = flag.Bool("update", false, "write what came out into the golden files")
+
+// templates are whole files as people write them; what they become is in want.yaml and
+// want.txt beside them.
+var templates = map[string]struct {
+	file    string
+	params  map[string]string
+	skip    bool
+	missing string // functions that the user has to declare
+}{
+	"sam": {file: "template.yaml", params: map[string]string{"Stage": "dev", "ReadingsTable": "readings"}},
+	"sam_prod": {
+		file:   "../sam/template.yaml",
+		params: map[string]string{"Stage": "prod", "Queue": "https://sqs.example.com/q", "Stgae": "prod"}, skip: true,
+	},
+	"cdk":        {file: "Fleet.template.json", missing: "functions:\n  ReportC9D2E3F4: {http: \"http://127.0.0.1:1\"}\n"},
+	"serverless": {file: "serverless.yml", params: map[string]string{"env:API_KEY": "a${b}"}},
+	"serverless_prod": {
+		file: "../serverless/serverless.yml", params: map[string]string{"opt:stage": "prod", "env:API_KEY": "x", "PlantsTable": "p"},
+	},
+	"terraform": {
+		file:   "plan.json",
+		params: map[string]string{`module.site["north"].aws_iot_topic_rule.count[0].lambda.function_arn`: "arn:aws:lambda:eu-central-1:123456789012:function:count"},
+	},
+	"payload": {file: "door_open.json"},
+}
+
+func TestTemplates(t *testing.T) {
+	t.Parallel()
+	for name, tt := range templates {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := filepath.Join("testdata", name)
+			path := filepath.Join(dir, filepath.FromSlash(tt.file))
+			data, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r, err := rulesimport.Import([]rulesimport.File{{Name: path, Data: data}},
+				rulesimport.Options{Params: tt.params, SkipUnsupported: tt.skip, Dir: dir})
+			if err != nil {
+				t.Fatal(err)
+			}
+			golden(t, filepath.Join(dir, "want.yaml"), string(r.YAML))
+			golden(t, filepath.Join(dir, "warnings.txt"), r.Warnings.Error())
+			load(t, string(r.YAML), tt.missing)
+		})
+	}
+}
+
+// golden compares with a file, or writes it.
+func golden(t *testing.T, file, got string) {
+	t.Helper()
+	if *update {
+		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(string(want), got); d != "" {
+		t.Errorf("%s (-want +got):\n%s", file, d)
+	}
+}
+
+// load loads an imported configuration as the server would and compiles its rules.
+func load(t *testing.T, text, missing string) *config.Config {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "config.yaml")
+	if missing != "" {
+		text = strings.Replace(text, "functions:\n", missing, 1)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := config.LoadWith(path, func(string) (string, bool) { return "", false })
+	if err != nil {
+		t.Fatalf("does not load:\n%v\n%s", err, text)
+	}
+	if _, err := bridge.Compile(c.Rules, nil); err != nil {
+		t.Fatalf("does not compile:\n%v", err)
+	}
+	return c
+}
+
+// TestEnvironment looks at what a function gets, which the loader has unescaped.
+func TestEnvironment(t *testing.T) {
+	t.Parallel()
+	data, err := os.ReadFile("testdata/serverless/serverless.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := rulesimport.Import([]rulesimport.File{{Name: "serverless.yml", Data: data}},
+		rulesimport.Options{Params: map[string]string{"env:API_KEY": "a${b}: #c\n\"\\"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{"STAGE": "dev", "API_KEY": "a${b}: #c\n\"\\", "PREFIX": "garden-dev"}
+	got := load(t, string(r.YAML), "").Functions["water-plants"]
+	if d := cmp.Diff(want, got.Environment); d != "" {
+		t.Error(d)
+	}
+	if got.Path != "." || got.Handler != "src/handlers/water.handler" {
+		t.Errorf("the code is at %q, %q", got.Path, got.Handler)
+	}
+}
+
+// TestDeployedNames: functions are also known by the names that they have on AWS, in
+// actions and in statements.
+func TestDeployedNames(t *testing.T) {
+	t.Parallel()
+	const text = `{"Resources":{
+"Fn":{"Type":"AWS::Lambda::Function","Properties":{"FunctionName":"deployed","Code":"src","Runtime":"nodejs20.x"}},
+"R":{"Type":"AWS::IoT::TopicRule","Properties":{"TopicRulePayload":{
+"Sql":"SELECT aws_lambda('arn:aws:lambda:eu-west-1:123456789012:function:deployed', *) AS a FROM 'a'","AwsIotSqlVersion":"2016-03-23",
+"Actions":[{"Lambda":{"FunctionArn":"arn:aws:lambda:eu-west-1:123456789012:function:deployed:3"}},
+{"Lambda":{"FunctionArn":"arn:aws:lambda:eu-west-1:123456789012:function:deployed2"}}]}}}}}`
+	r, err := rulesimport.Import([]rulesimport.File{{Name: "t.json", Data: []byte(text)}}, rulesimport.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rule := load(t, string(r.YAML), "").Rules[0]
+	if want := "SELECT aws_lambda('arn:aws:lambda:eu-west-1:123456789012:function:Fn', *) AS a FROM 'a'"; rule.SQL != want {
+		t.Errorf("sql: %s", rule.SQL)
+	}
+	if a := rule.Actions[0].Lambda; a.Function != "Fn" || a.FunctionArn != "" {
+		t.Errorf("first action: %+v", a)
+	}
+	if a := rule.Actions[1].Lambda; a.Function != "" || a.FunctionArn != "arn:aws:lambda:eu-west-1:123456789012:function:deployed2" {
+		t.Errorf("second action: %+v", a)
+	}
+}
