@@ -8,6 +8,7 @@ package broker
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"hash/maphash"
@@ -45,6 +46,9 @@ type Options struct {
 	// Store keeps sessions and retained messages; nil = memory. Whoever gives one closes
 	// it after Serve has returned.
 	Store store.Store
+	// TLS is what the MQTTS listeners speak. nil = with the certificate of the
+	// configuration's listen.tls, which the broker then reloads when it changes.
+	TLS *tls.Config
 	// Version is what $SYS/broker/version says.
 	Version string
 }
@@ -119,7 +123,7 @@ func New(cfg Config, opts Options) (*Broker, error) {
 	}
 	b.metrics = newMetrics(opts.Metrics, b)
 	b.mochi = newMochi(b)
-	if err := b.open(&cfg.Listen, listen.NewMetrics(opts.Metrics)); err != nil {
+	if err := b.open(&cfg.Listen, opts.TLS, listen.NewMetrics(opts.Metrics)); err != nil {
 		b.Close()
 		return nil, err
 	}
@@ -148,7 +152,7 @@ func newMochi(b *Broker) *mqtt.Server {
 }
 
 // open opens the listeners.
-func (b *Broker) open(cfg *listen.Config, m *listen.Metrics) error {
+func (b *Broker) open(cfg *listen.Config, tlsConfig *tls.Config, m *listen.Metrics) error {
 	opts := listen.Options{
 		Limiter: b.limiter, Metrics: m, Flusher: b.flusher, Log: b.log,
 		ConnectTimeout: b.limits.ConnectTimeout,
@@ -169,12 +173,14 @@ func (b *Broker) open(cfg *listen.Config, m *listen.Metrics) error {
 		b.listeners = append(b.listeners, t)
 	}
 	if len(cfg.MQTTS) > 0 {
-		certs, err := listen.NewCertificates(cfg.TLS, b.log)
-		if err != nil {
-			return errors.Join(append(errs, err)...)
+		if tlsConfig == nil {
+			certs, err := listen.NewCertificates(cfg.TLS, b.log)
+			if err != nil {
+				return errors.Join(append(errs, err)...)
+			}
+			b.certs, tlsConfig = certs, certs.TLSConfig()
 		}
-		b.certs = certs
-		opts.Name, opts.TLS = "mqtts", certs.TLSConfig()
+		opts.Name, opts.TLS = "mqtts", tlsConfig
 		for _, addr := range cfg.MQTTS {
 			t, err := listen.ListenTCP(ctx, addr, opts)
 			if err != nil {

@@ -52,7 +52,8 @@ type app struct {
 	functions *functions
 	web       *webServer
 	live      *Live
-	certs     *listen.Certificates // nil without HTTPS
+	certs     *listen.Certificates // nil without TLS listeners
+	tls       *tls.Config          // the same
 	stopping  atomic.Bool
 	reloads   int
 }
@@ -96,6 +97,7 @@ func Run(ctx context.Context, o Options) error {
 
 	// Every address is bound before anything runs, so that one in use ends the start.
 	if a.web, err = a.newWeb(ctx, cfg); err != nil {
+		a.broker.Close()
 		return err
 	}
 	return a.run(ctx, cfg, program, reloader)
@@ -139,7 +141,14 @@ func (a *app) accept(ctx context.Context, m *message.Message) (broker.Pending, e
 }
 
 func (a *app) newBroker(cfg *config.Config) error {
-	b, err := broker.New(cfg.Config, broker.Options{Log: a.log, Metrics: a.metrics, Version: a.options.Version})
+	if len(cfg.Listen.MQTTS)+len(cfg.Listen.HTTPS) > 0 {
+		certs, err := listen.NewCertificates(cfg.Listen.TLS, a.log)
+		if err != nil {
+			return err
+		}
+		a.certs, a.tls = certs, certs.TLSConfig()
+	}
+	b, err := broker.New(cfg.Config, broker.Options{Log: a.log, Metrics: a.metrics, TLS: a.tls, Version: a.options.Version})
 	if err != nil {
 		return err
 	}
@@ -165,15 +174,7 @@ func (a *app) newBridge() {
 }
 
 func (a *app) newWeb(ctx context.Context, cfg *config.Config) (*webServer, error) {
-	var tlsConfig *tls.Config
-	if len(cfg.Listen.HTTPS) > 0 {
-		certs, err := listen.NewCertificates(cfg.Listen.TLS, a.log)
-		if err != nil {
-			return nil, err
-		}
-		a.certs, tlsConfig = certs, certs.TLSConfig()
-	}
-	return newWebServer(ctx, a.log, a.routes(cfg), cfg.Listen.HTTP, cfg.Listen.HTTPS, tlsConfig)
+	return newWebServer(ctx, a.log, a.routes(cfg), cfg.Listen.HTTP, cfg.Listen.HTTPS, a.tls)
 }
 
 // routes are the doors of the HTTP listener.
