@@ -35,7 +35,7 @@ func errExposed(addr string) error {
 // Limits bound what clients may ask of the broker. A field that is zero takes the
 // value of the profile, see [Limits.Effective].
 type Limits struct {
-	Profile string `yaml:"profile" jsonschema:"enum=default,enum=aws-iot" jsonschema_description:"Where the values come from that are not set here: default, or aws-iot for those of AWS IoT Core, so that its surprises show up on your desk."`
+	Profile string `yaml:"profile" short:"true" jsonschema:"enum=default,enum=aws-iot" jsonschema_description:"Where the values come from that are not set here: default, or aws-iot for those of AWS IoT Core, so that its surprises show up on your desk. limits: aws-iot is short for it."`
 
 	MaxPacketSize    int           `yaml:"max_packet_size" unit:"bytes" jsonschema:"minimum=0,example=1MB" jsonschema_description:"Largest MQTT packet a client may send; 1MB by default."`
 	MaxPayloadSize   int           `yaml:"max_payload_size" unit:"bytes" jsonschema:"minimum=0,example=128KB" jsonschema_description:"Largest payload of a message; by default only the packet size limits it."`

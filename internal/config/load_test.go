@@ -205,3 +205,17 @@ func FuzzLoad(f *testing.F) {
 		}
 	})
 }
+
+// TestLimitsShort: a profile alone may stand where its map could.
+func TestLimitsShort(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "config.yaml")
+	writeFile(t, path, "limits: aws-iot\n")
+	c, err := config.Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l := c.Limits.Effective(); l.MaxTopicLevels != 8 || *l.MaxQoS != 1 {
+		t.Errorf("not AWS IoT's limits: %+v", l)
+	}
+}

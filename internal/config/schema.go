@@ -13,6 +13,7 @@ import (
 	"github.com/topicwire/topicwire/bridge"
 	"github.com/topicwire/topicwire/bridge/action"
 	"github.com/topicwire/topicwire/bridge/function"
+	"github.com/topicwire/topicwire/broker"
 	"github.com/topicwire/topicwire/broker/listen"
 )
 
@@ -127,6 +128,10 @@ func (b *schemaBuilder) structure(def *jsonschema.Schema, t reflect.Type) {
 		def.MinProperties, def.MaxProperties = &one, &one
 	case reflect.TypeFor[function.Config]():
 		def.OneOf = []*jsonschema.Schema{has("runtime"), has("lambda"), has("http")}
+	case reflect.TypeFor[broker.Limits](): // limits: aws-iot is short for its profile
+		setType(def, "object", "null", "string")
+		def.If = &jsonschema.Schema{Type: "string"}
+		def.Then, _ = def.Properties.Get("profile")
 	default:
 		if len(def.Required) == 0 {
 			setType(def, "object", "null")

@@ -40,7 +40,8 @@ type where struct {
 // pointers, slices, map[string]T, text, truth values, integers, floats, time.Duration
 // ("3s", "7d"), any, and types with DecodeNode, UnmarshalConfig or UnmarshalText. Of the
 // jsonschema tag it obeys required, enum, minimum and maximum; `unit:"bytes"` lets an
-// integer be written as "128KB".
+// integer be written as "128KB"; `short:"true"` marks the field that a scalar means where
+// the whole struct could stand.
 //
 // Text keeps what was written also where it looks like a number or a truth value.
 // Lists, maps and structs may be empty (null); other values may not.

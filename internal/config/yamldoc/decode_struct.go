@@ -15,6 +15,14 @@ func (d *Decoder) structure(n *Node, v reflect.Value, w where) {
 	case Null:
 		d.required(n, fields, nil, w)
 		return
+	case Scalar:
+		if i := slices.IndexFunc(fields, func(f field) bool { return f.short }); i >= 0 {
+			f := fields[i]
+			d.value(n, v.FieldByIndex(f.index), where{path: Join(w.path, f.name), key: w.key, template: w.template, rules: f.rules})
+			d.required(n, fields, map[string]bool{f.name: true}, w)
+			return
+		}
+		fallthrough
 	default:
 		remedy := "write its keys below it"
 		if len(known) > 0 && len(known) <= maxListed {

@@ -11,6 +11,7 @@ type field struct {
 	name     string
 	index    []int
 	required bool
+	short    bool // a scalar in the struct's place is this field's value
 	example  string
 	rules    constraints
 }
@@ -61,6 +62,7 @@ func keyOf(f reflect.StructField) (name string, inline bool) {
 func newField(f reflect.StructField, name string, index int) field {
 	out := field{name: name, index: []int{index}}
 	out.rules.bytes = f.Tag.Get("unit") == "bytes"
+	out.short = f.Tag.Get("short") == "true"
 	for _, part := range splitTag(f.Tag.Get("jsonschema")) {
 		key, value, _ := strings.Cut(part, "=")
 		switch key {
