@@ -20,8 +20,8 @@ var errHops = errors.New("the message has passed 8 hops: a rule feeds itself")
 // the outbox. It returns when that is done, long before a function is called.
 //
 // A nil Pending says that the message is safe already. An error refuses the publish:
-// the outbox is full, and none of the message's jobs was put; errors.As finds the
-// MQTT 5 reason code as interface{ ReasonCode() byte }. A QoS 0 message is never
+// the outbox is full or Run is ending, and none of the message's jobs was put;
+// errors.As finds the MQTT 5 reason code as interface{ ReasonCode() byte }. A QoS 0 message is never
 // refused; what finds no room is dropped and counted.
 //
 // Accept may give the message its ID, so it is to be called before the message is
@@ -50,6 +50,9 @@ func (b *Bridge) accept(ctx context.Context, p *Program, matched []*rules.Rule, 
 		b.observe(Event{Stage: Dropped, Message: m, Err: errHops})
 		return nil, nil //nolint:nilnil // it is still a message like others to subscribers
 	}
+	if b.ending.Load() && m.Hops == 0 {
+		return nil, b.turnAway(m)
+	}
 	run := b.newRun(p, m)
 	defer run.end()
 	for _, r := range matched {
@@ -76,6 +79,21 @@ func (b *Bridge) accept(ctx context.Context, p *Program, matched []*rules.Rule, 
 	b.metrics.matched.Inc()
 	b.observe(Event{Stage: Accepted, Message: m, Rules: run.names})
 	return pending, nil
+}
+
+// turnAway refuses a client's message because the server stops: acknowledged now, it
+// might not be worked off in time. The client keeps it and sends it again. A QoS 0
+// message is dropped.
+func (b *Bridge) turnAway(m *message.Message) error {
+	err := outbox.Closed()
+	if m.QoS == 0 {
+		b.metrics.drop("shutdown", 1)
+		b.observe(Event{Stage: Dropped, Message: m, Err: err})
+		return nil
+	}
+	b.metrics.refused.Inc()
+	b.observe(Event{Stage: Refused, Message: m, Err: err})
+	return err
 }
 
 // putVolatile queues the jobs of a QoS 0 message, each by itself: a function that

@@ -84,6 +84,7 @@ type Bridge struct {
 	env      env
 	metrics  *metrics
 	log      *limitedLog
+	ending   atomic.Bool // only what its own jobs cause is still taken
 }
 
 // New returns a Bridge without rules. Load gives it some; Run makes it work.
@@ -133,14 +134,19 @@ type loaded struct {
 	replaced chan struct{} // closed when it is no more
 }
 
-// Run works the outbox off until ctx ends; then it finishes what runs and, of what
-// waits in memory, what it can in Options.Drain. It returns when no worker is left.
+// Run works the outbox off until ctx ends; then it takes no new messages for rules,
+// so that there is an end to it, finishes what runs and, of what waits in memory, what
+// it can in Options.Drain. It returns when no worker is left.
 func (b *Bridge) Run(ctx context.Context) error {
 	boxes := []outbox.Outbox{b.durable, b.volatile}
 	errs := make([]error, len(boxes))
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var wg sync.WaitGroup
+	wg.Go(func() {
+		<-ctx.Done()
+		b.ending.Store(true)
+	})
 	for i, box := range boxes {
 		wg.Go(func() {
 			defer cancel() // the end of one is the end of both

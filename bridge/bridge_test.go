@@ -198,7 +198,6 @@ func count(lines []string) map[string]int {
 }
 
 // Run ends although a function never answers, and its context ends with it.
-
 func TestShutdown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := functions{
@@ -220,6 +219,47 @@ func TestShutdown(t *testing.T) {
 		}
 		if err := tryAccept(b, msg("in", "{}")); !errors.Is(err, outbox.ErrClosed) {
 			t.Errorf("Accept after the end: got %v", err)
+		}
+	})
+}
+
+// While Run ends it takes what its own jobs cause and refuses what clients publish, so
+// that nothing is acknowledged that might not be worked off.
+func TestEndingTurnsClientsAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := functions{"slow": func(_ context.Context, p []byte) ([]byte, error) { <-time.After(2 * time.Second); return p, nil }}
+		out := newBroker()
+		b := bridge.New(bridge.Options{Publisher: out, Drain: 5 * time.Second})
+		out.bridge = b
+		b.Load(compile(t, f, rule("first", "SELECT * FROM 'in'", lambdaReply("slow", "next")), rule("second", "SELECT * FROM 'next'", republish("out"))))
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- b.Run(ctx) }()
+		accept(t, b, msg("in", "{}"))
+		cancel()
+		synctest.Wait()
+		err := tryAccept(b, msg("in", "{}"))
+		var refusal *outbox.Refusal
+		if !errors.As(err, &refusal) || refusal.ReasonCode() != 0x83 {
+			t.Errorf("a client's message was not refused: %v", err)
+		}
+		dropped := msg("in", "{}")
+		dropped.QoS = 0
+		if err := tryAccept(b, dropped); err != nil {
+			t.Errorf("a QoS 0 message is dropped and not refused: %v", err)
+		}
+		if err := tryAccept(b, msg("no/rule", "{}")); err != nil {
+			t.Errorf("a message for subscribers alone was refused: %v", err)
+		}
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		var topics []string
+		for _, m := range out.all() {
+			topics = append(topics, m.Topic)
+		}
+		if diff := cmp.Diff([]string{"next", "out"}, topics); diff != "" {
+			t.Errorf("the job under way and what follows from it: %s", diff)
 		}
 	})
 }

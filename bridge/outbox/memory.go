@@ -84,7 +84,7 @@ func (m *Memory) Put(_ context.Context, jobs ...Job) (Pending, error) {
 	defer m.mu.Unlock()
 	if m.closed {
 		m.metrics.refused("closed", len(jobs))
-		return nil, &Refusal{Err: ErrClosed, Code: codeImplementationSpecific}
+		return nil, Closed()
 	}
 	if err := m.room(jobs); err != nil {
 		m.metrics.refused("full", len(jobs))

@@ -135,6 +135,9 @@ const (
 	codeQuotaExceeded          = 0x97
 )
 
+// Closed is the refusal of what comes when the outbox takes nothing more.
+func Closed() *Refusal { return &Refusal{Err: ErrClosed, Code: codeImplementationSpecific} }
+
 // Error is that of the cause.
 func (r *Refusal) Error() string { return r.Err.Error() }
 

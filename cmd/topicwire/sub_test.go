@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,23 +12,13 @@ import (
 	"time"
 
 	"github.com/topicwire/topicwire/internal/bench"
+	"github.com/topicwire/topicwire/internal/testkit"
 )
 
 // mosquitto starts a real broker that is not ours, and gives its host and port flags.
 func mosquitto(t *testing.T) (*bench.Broker, []string) {
 	t.Helper()
-	b, err := bench.StartMosquitto(t.Context(), t.TempDir(), -1)
-	if errors.Is(err, bench.ErrNoBroker) && os.Getenv("CI") != "true" {
-		t.Skip(err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := b.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
+	b := testkit.Mosquitto(t)
 	return b, []string{"-h", b.TCP.Host, "-p", b.TCP.Port}
 }
 
@@ -92,13 +81,7 @@ func subscribed(t *testing.T, args ...string) (finish func() (code int, stdout, 
 // tool runs one of mosquitto's clients.
 func tool(t *testing.T, name string, args ...string) string {
 	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal(err)
-		}
-		t.Skip(name, "is not installed: apt-get install mosquitto-clients")
-	}
+	path := testkit.Need(t, name, "mosquitto-clients")
 	out, err := exec.CommandContext(t.Context(), path, args...).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%s: %v\n%s", name, err, out)

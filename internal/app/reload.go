@@ -22,7 +22,8 @@ type reloader struct {
 	hangup  chan os.Signal
 }
 
-// newReloader begins to watch the files of cfg. It holds them until it is run or closed.
+// newReloader begins to watch the files of cfg. Run ends that; a start that fails before
+// ends the program.
 func (a *app) newReloader(cfg *config.Config) (*reloader, error) {
 	w, err := config.NewWatcher(cfg.Files)
 	if err != nil {

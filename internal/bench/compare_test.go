@@ -9,10 +9,11 @@ import (
 	"time"
 
 	"github.com/topicwire/topicwire/internal/bench"
+	"github.com/topicwire/topicwire/internal/testkit"
 )
 
 func TestCompare(t *testing.T) {
-	mosquitto(t) // is there one?
+	testkit.Mosquitto(t) // is there one?
 	config := bench.CompareConfig{
 		Starts: []bench.Start{bench.StartMosquitto, bench.StartMosquitto}, Duration: 50 * time.Millisecond, Scale: 100,
 		Only: []string{"1→1 QoS 1", "WebSocket", "filters", "latency", "idle", "retained", "offline"},

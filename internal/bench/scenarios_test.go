@@ -1,8 +1,6 @@
 package bench_test
 
 import (
-	"errors"
-	"os"
 	"testing"
 	"time"
 
@@ -10,30 +8,13 @@ import (
 
 	"github.com/topicwire/topicwire/internal/bench"
 	"github.com/topicwire/topicwire/internal/mqttclient"
+	"github.com/topicwire/topicwire/internal/testkit"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// mosquitto starts a broker for one test.
-func mosquitto(t *testing.T) *bench.Broker {
-	t.Helper()
-	b, err := bench.StartMosquitto(t.Context(), t.TempDir(), -1)
-	if errors.Is(err, bench.ErrNoBroker) && os.Getenv("CI") != "true" {
-		t.Skip(err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := b.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	return b
-}
-
 func TestScenarios(t *testing.T) {
-	b := mosquitto(t)
+	b := testkit.Mosquitto(t)
 	short := 150 * time.Millisecond
 	tests := map[string]bench.Config{
 		"throughput q0":      {Scenario: bench.Throughput, Duration: short},

@@ -5,35 +5,16 @@ import (
 	"context"
 	"errors"
 	"net"
-	"os"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
 
-	"github.com/topicwire/topicwire/internal/bench"
 	"github.com/topicwire/topicwire/internal/mqttclient"
+	"github.com/topicwire/topicwire/internal/testkit"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// broker starts mosquitto for one test.
-func broker(t *testing.T) *bench.Broker {
-	t.Helper()
-	b, err := bench.StartMosquitto(t.Context(), t.TempDir(), -1)
-	if errors.Is(err, bench.ErrNoBroker) && os.Getenv("CI") != "true" {
-		t.Skip(err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := b.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	return b
-}
 
 // open connects and closes at the end of the test.
 func open(t *testing.T, o mqttclient.Options) *mqttclient.Client {
@@ -59,7 +40,7 @@ func receive(t *testing.T, c *mqttclient.Client) *mqttclient.Publish {
 }
 
 func TestEveryQoS(t *testing.T) {
-	b := broker(t)
+	b := testkit.Mosquitto(t)
 	for name, target := range map[string]mqttclient.Target{"tcp": b.TCP, "websocket": b.WS} {
 		for _, v := range []mqttclient.Version{mqttclient.V311, mqttclient.V5} {
 			t.Run(name+" "+v.String(), func(t *testing.T) {
@@ -91,7 +72,7 @@ func TestEveryQoS(t *testing.T) {
 }
 
 func TestManyInFlight(t *testing.T) {
-	b := broker(t)
+	b := testkit.Mosquitto(t)
 	c := open(t, mqttclient.Options{Target: b.TCP, Inflight: 50, Queue: 10})
 	if err := c.SubscribeTo(t.Context(), 2, "many"); err != nil {
 		t.Fatal(err)
@@ -132,7 +113,7 @@ func TestManyInFlight(t *testing.T) {
 }
 
 func TestPropertiesTravel(t *testing.T) {
-	b := broker(t)
+	b := testkit.Mosquitto(t)
 	c := open(t, mqttclient.Options{Target: b.TCP})
 	if _, err := c.Subscribe(t.Context(), &mqttclient.Subscribe{
 		Props:         mqttclient.Properties{SubscriptionIDs: []uint32{9}},
@@ -160,7 +141,7 @@ func TestPropertiesTravel(t *testing.T) {
 }
 
 func TestSessionResumes(t *testing.T) {
-	b := broker(t)
+	b := testkit.Mosquitto(t)
 	for _, v := range []mqttclient.Version{mqttclient.V311, mqttclient.V5} {
 		t.Run(v.String(), func(t *testing.T) {
 			o := mqttclient.Options{Target: b.TCP, Version: v, ClientID: "keeper" + v.String(), Resume: true, ManualAck: true}
@@ -197,7 +178,7 @@ func TestSessionResumes(t *testing.T) {
 }
 
 func TestWillOnClose(t *testing.T) {
-	b := broker(t)
+	b := testkit.Mosquitto(t)
 	watcher := open(t, mqttclient.Options{Target: b.TCP})
 	if err := watcher.SubscribeTo(t.Context(), 1, "will/+"); err != nil {
 		t.Fatal(err)
@@ -214,7 +195,7 @@ func TestWillOnClose(t *testing.T) {
 }
 
 func TestUnsubscribe(t *testing.T) {
-	b := broker(t)
+	b := testkit.Mosquitto(t)
 	for _, v := range []mqttclient.Version{mqttclient.V311, mqttclient.V5} {
 		c := open(t, mqttclient.Options{Target: b.TCP, Version: v})
 		if err := c.SubscribeTo(t.Context(), 0, "u", "stay"); err != nil {
@@ -235,7 +216,7 @@ func TestUnsubscribe(t *testing.T) {
 }
 
 func TestRequest(t *testing.T) {
-	b := broker(t)
+	b := testkit.Mosquitto(t)
 	service := open(t, mqttclient.Options{Target: b.TCP})
 	if err := service.SubscribeTo(t.Context(), 1, "ask"); err != nil {
 		t.Fatal(err)
