@@ -7,9 +7,11 @@ package auth
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"net/http"
 	"net/netip"
+	"time"
 
 	"github.com/topicwire/topicwire/message"
 )
@@ -55,11 +57,28 @@ type Method interface {
 	Authenticate(ctx context.Context, c *Credentials) (*Principal, error)
 }
 
-// Principal is an authenticated identity and what it may do.
+// Principal is an authenticated identity and what it may do. A method fills in who it
+// is; the policies that are attached to that give it its Policy.
 type Principal struct {
 	// Name is the identity: user name, certificate fingerprint, token subject.
 	// Empty for an anonymous client.
 	Name string
+	// Method is the name of the method that authenticated it, for instance "jwt".
+	Method string
+	// Username is the user name, if there is one; policies may use it.
+	Username string
+	// Certificate is the client certificate it was authenticated with; nil if none.
+	Certificate *x509.Certificate
+	// Claims are those of its token; policies may use them. nil if there was none.
+	Claims map[string]any
+	// Documents are policy documents, in JSON, that came with the credentials: a
+	// custom authorizer gives them. They are all that such a principal may do.
+	Documents [][]byte
+	// Expires is when the connection has to end; zero for never.
+	Expires time.Time
+	// Renew asks for the principal again at that time, without its client noticing;
+	// zero for never. A custom authorizer's refreshAfterInSeconds is such a time.
+	Renew time.Time
 	// Policy says what it may do; nil allows nothing.
 	Policy Policy
 }

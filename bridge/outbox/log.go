@@ -1,0 +1,64 @@
+package outbox
+
+import (
+	"context"
+	"time"
+)
+
+// Log keeps what an outbox must not forget when the process ends. It takes no
+// decisions: the outbox above it schedules jobs in memory and writes down what becomes
+// of them. Implementations are safe for concurrent use.
+type Log interface {
+	// Load calls visit for every entry that is kept, in the order of their Seq. It is
+	// called once, before anything else.
+	Load(ctx context.Context, visit func(Entry) error) error
+	// Put adds entries, all of them or, with an error, none; the error is a [Refusal].
+	// It does not wait for a disk: the entries are safe once the Pending has called
+	// back without an error; a nil Pending means that they are safe already.
+	Put(entries []Entry) (Pending, error)
+	// Set replaces the State of an entry that is kept. It is lazy: after a crash the
+	// entry may come back as it was before.
+	Set(e Entry)
+	// Delete forgets entries. It is lazy too: after a crash an entry may come back,
+	// and its job is then handed out again.
+	Delete(seqs ...uint64)
+	// Close waits until everything is durable and gives up what the Log holds.
+	// Nothing may be called after it.
+	Close() error
+}
+
+// Entry is a job as a Log keeps it.
+type Entry struct {
+	// Seq orders the entries. The outbox chooses it, rising and never reused, also
+	// over restarts.
+	Seq uint64
+	// Job is what is to be done. It does not change.
+	Job Job
+	// State is what has become of it; the zero value when it is put.
+	State State
+}
+
+// State is what has become of a job so far.
+type State struct {
+	// Attempts are those that failed, the oldest first. Only the last ones are kept
+	// whole; Tried counts all.
+	Attempts []Attempt `json:"attempts,omitempty"`
+	// Tried is how many attempts have been made.
+	Tried int `json:"tried,omitempty"`
+	// Due is when the next attempt may be made; zero for at once.
+	Due time.Time `json:"due,omitzero"`
+	// Dead is when the job was given up and became a dead letter; zero while it lives.
+	Dead time.Time `json:"dead,omitzero"`
+}
+
+// Attempt is one attempt that failed.
+type Attempt struct {
+	// At is when it ended.
+	At time.Time `json:"at"`
+	// Outcome is the name of its kind of failure, as in metrics.
+	Outcome string `json:"outcome"`
+	// Error says what happened.
+	Error string `json:"error"`
+	// Payload is the error document of the function, if it gave one.
+	Payload []byte `json:"payload,omitempty"`
+}
