@@ -110,6 +110,8 @@ func (g *gate) OnSessionEstablished(cl *mqtt.Client, _ packets.Packet) {
 	c.SetKeepAlive(keepAliveTimeout(info.keepAlive))
 	c.Established()
 	c.established.Store(true)
+	c.packets++ // the CONNECT
+	b.metrics.connects.Add(1)
 	b.log.Debug().Str("client", c.origin.ClientID).Stringer("remote", c.origin.Addr).Stringer("via", c.origin.Via).
 		Uint8("version", c.version).Bool("session_present", info.present).Msg("client connected")
 	owner := c.sub.client
@@ -196,6 +198,7 @@ func (b *Broker) handshake(c *connection) {
 // end undoes what a connection has set up.
 func (b *Broker) end(c *connection) {
 	b.connections.remove(c)
+	c.countPackets()
 	if c.buf.large != nil {
 		c.buf.release(&b.buffers)
 	}
