@@ -74,7 +74,7 @@ type listenerStats struct {
 	metrics *Metrics
 	name    string
 
-	open                       prometheus.Gauge
+	open                        prometheus.Gauge
 	total, slowWrites, panicked prometheus.Counter
 
 	accepted                 atomic.Int64
