@@ -119,6 +119,7 @@ func New(cfg Config, opts Options) (*Broker, error) {
 	b.sessions = &session.Env{
 		Config:   session.Config{MaxQueued: l.Queue.MaxMessages, MaxQueuedBytes: int64(l.Queue.MaxBytes), Policy: l.Queue.Policy},
 		Store:    b.store,
+		Hold:     !volatile(b.store),
 		Counters: &session.Counters{},
 		Now:      time.Now,
 	}
@@ -129,6 +130,13 @@ func New(cfg Config, opts Options) (*Broker, error) {
 		return nil, err
 	}
 	return b, nil
+}
+
+// volatile reports whether a store forgets with the process, so that nothing has to
+// wait for it.
+func volatile(s store.Store) bool {
+	_, is := s.(*store.Memory)
+	return is
 }
 
 // newMochi makes the mochi server. Its Serve is never called: that would start a loop

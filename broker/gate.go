@@ -52,7 +52,29 @@ func (g *gate) OnConnect(cl *mqtt.Client, _ packets.Packet) error {
 	present, due := g.b.takeOver(c)
 	c.connect.present = present
 	g.b.publishWills(due)
+	if c.connect.stored && !g.b.sessionStored(c) {
+		return packets.ErrServerUnavailable
+	}
 	return nil
+}
+
+// sessionStored waits until the session and the will of a client that connects are
+// durable, and that an older session is gone: the CONNACK says so. If they are not, the
+// client is refused, and comes again.
+func (b *Broker) sessionStored(c *connection) bool {
+	done := make(chan error, 1)
+	b.store.Sync(func(err error) { done <- err })
+	var err error
+	select {
+	case err = <-done:
+	case <-b.life().Done():
+		err = ErrNotServing
+	}
+	if err == nil {
+		return true
+	}
+	c.saidBye = true // no will of a client that was refused
+	return c.refuseConnect(reasonServerUnavailable)
 }
 
 // OnConnectAuthenticate lets everybody in who has come this far: see onConnect.

@@ -23,6 +23,7 @@ type metrics struct {
 	wills              prometheus.Counter
 	published          prometheus.Counter
 	sharedRedeliveries prometheus.Counter
+	notKept            prometheus.Counter
 }
 
 // newMetrics registers the metrics of b, whose session counters exist already.
@@ -41,6 +42,7 @@ func newMetrics(reg prometheus.Registerer, b *Broker) *metrics {
 		wills:              counter("wills_total", "Wills published."),
 		published:          counter("internal_publishes_total", "Messages that did not come over MQTT."),
 		sharedRedeliveries: counter("shared_redeliveries_total", "Messages of shared subscriptions given to another member."),
+		notKept:            counter("publishes_not_kept_total", "Messages of clients that were refused after all, because the store could not keep them."),
 	}
 	reg.MustRegister(m.clients)
 	s := b.sessions.Counters
