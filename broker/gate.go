@@ -116,6 +116,7 @@ func (g *gate) OnSessionEstablished(cl *mqtt.Client, _ packets.Packet) {
 	owner.mu.Lock()
 	defer owner.mu.Unlock()
 	if owner.conn == c { // nobody has taken over meanwhile
+		c.since, c.keepAlive = time.Now().UnixMilli(), info.keepAlive
 		c.sub.session.Attach(c, info.params)
 	}
 }
@@ -133,6 +134,7 @@ func (c *connection) onDisconnect(pk *packets.Packet) error {
 		return fault(reasonProtocolError, "a session that was to end with its connection cannot be kept after all")
 	}
 	c.saidBye = true
+	c.why.Store(saidGoodbye)
 	c.keepsWill = c.version >= 5 && reason(pk.ReasonCode) != reasonSuccess
 	c.ended.Store(true)
 	return errGoodbye

@@ -7,6 +7,8 @@ type item struct {
 	store.Delivery
 	seq  uint64 // its number in the session; 0 while it has none
 	kept bool   // whether the store has it
+	// confirm is told the reason code of the client's PUBACK; nil if nobody waits for it.
+	confirm func(reason byte)
 }
 
 // overhead is what a queued message costs besides its topic and payload, roughly.
