@@ -237,6 +237,15 @@ func (b *Broker) life() context.Context {
 // message, one from an HTTP door. It goes the way of every message. At QoS 1 and 2 a
 // nil error means that it is durable.
 func (b *Broker) Publish(ctx context.Context, m *message.Message) error {
+	if err := b.check(m); err != nil {
+		return err
+	}
+	b.metrics.published.Inc()
+	return b.publish(ctx, m, nil)
+}
+
+// check says why a message that did not come over MQTT cannot be taken.
+func (b *Broker) check(m *message.Message) error {
 	if b.life() == nil || b.stopped.Load() {
 		return ErrNotServing
 	}
@@ -256,8 +265,7 @@ func (b *Broker) Publish(ctx context.Context, m *message.Message) error {
 	if m.Received.IsZero() {
 		m.Received = time.Now()
 	}
-	b.metrics.published.Inc()
-	return b.publish(ctx, m, nil)
+	return nil
 }
 
 // MayReceive reports whether the client that sent o may receive messages from topic:

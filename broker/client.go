@@ -24,6 +24,7 @@ type client struct {
 	expiry  uint32      // Session Expiry Interval of sub, in seconds
 	expires *entry      // when the offline session ends
 	will    *will       // waits for its delay
+	left    departure   // of the last connection, while there is none
 }
 
 // subscriber is one session in the index of subscriptions. A session that takes the
@@ -196,6 +197,7 @@ func (b *Broker) leave(c *connection) {
 // the session end. Call it with the client locked.
 func (b *Broker) part(cl *client, c *connection, cause willCause) (due []*will) {
 	cl.conn = nil
+	cl.left = departure{time.Now(), c.departureReason()}
 	cl.sub.session.Detach(c)
 	b.metrics.clients.Dec()
 	due = b.startWill(cl, c, cause)

@@ -147,9 +147,10 @@ func (c *connection) attach(info *connectInfo) bool {
 	owner := c.sub.client
 	owner.mu.Lock()
 	defer owner.mu.Unlock()
-	if owner.conn != c {
+	if owner.conn != c { // somebody has taken over meanwhile
 		return false
 	}
+	c.since, c.keepAlive = time.Now().UnixMilli(), info.keepAlive
 	c.sub.session.Attach(c, info.params)
 	return true
 }
@@ -167,6 +168,7 @@ func (c *connection) onDisconnect(pk *packets.Packet) error {
 		return fault(reasonProtocolError, "a session that was to end with its connection cannot be kept after all")
 	}
 	c.saidBye = true
+	c.why.Store(saidGoodbye)
 	c.keepsWill = c.version >= 5 && reason(pk.ReasonCode) != reasonSuccess
 	c.ended.Store(true)
 	return errGoodbye
