@@ -96,6 +96,7 @@ func profile(name string) Limits {
 		Queue:       QueueLimits{MaxMessages: 100_000, MaxBytes: 256 << 20, Policy: session.DropOldest},
 		SlowTimeout: 30 * time.Second, WriteBuffer: listen.DefaultWriteLimit,
 		ShutdownTimeout: 10 * time.Second, SysInterval: 10 * time.Second,
+		Limits: listen.Limits{MaxConnectionsPerAddress: 10_000, ConnectRatePerAddress: 1000},
 	}
 	if name == ProfileAWSIoT {
 		one := 1
@@ -142,6 +143,8 @@ func (l Limits) Effective() Limits {
 	fill(&l.WriteBuffer, p.WriteBuffer)
 	fill(&l.ShutdownTimeout, p.ShutdownTimeout)
 	fill(&l.SysInterval, p.SysInterval)
+	fill(&l.MaxConnectionsPerAddress, p.MaxConnectionsPerAddress)
+	fill(&l.ConnectRatePerAddress, p.ConnectRatePerAddress)
 	l.RateLimits.fill(&p.RateLimits)
 	return l
 }
