@@ -112,6 +112,7 @@ func (g *gate) OnSessionEstablished(cl *mqtt.Client, _ packets.Packet) {
 	c.established.Store(true)
 	b.log.Debug().Str("client", c.origin.ClientID).Stringer("remote", c.origin.Addr).Stringer("via", c.origin.Via).
 		Uint8("version", c.version).Bool("session_present", info.present).Msg("client connected")
+	c.watchPrincipal()
 	owner := c.sub.client
 	owner.mu.Lock()
 	defer owner.mu.Unlock()
@@ -196,6 +197,7 @@ func (b *Broker) handshake(c *connection) {
 // end undoes what a connection has set up.
 func (b *Broker) end(c *connection) {
 	b.connections.remove(c)
+	c.forgetPrincipal()
 	if c.buf.large != nil {
 		c.buf.release(&b.buffers)
 	}

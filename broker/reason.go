@@ -38,6 +38,7 @@ const (
 	reasonQuotaExceeded      reason = 0x97
 	reasonPayloadFormat      reason = 0x99
 	reasonQoSNotSupported    reason = 0x9B
+	reasonConnectionRate     reason = 0x9F
 	reasonConnectTime        reason = 0xA0
 )
 

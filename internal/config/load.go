@@ -87,7 +87,8 @@ func (l *loading) file(path string) {
 	for i := range c.Rules {
 		c.origins = append(c.origins, origin{l.main, at("rules", i)})
 	}
-	for _, p := range []*string{&c.Listen.TLS.Cert, &c.Listen.TLS.Key, &c.RulesDir} {
+	c.main = l.main
+	for _, p := range append(c.Auth.Paths(), &c.Listen.TLS.Cert, &c.Listen.TLS.Key, &c.RulesDir) {
 		*p = l.resolved(*p)
 	}
 }
