@@ -67,6 +67,7 @@ type Broker struct {
 	ws        *listen.WebSocket
 	limiter   *listen.Limiter
 	flusher   *listen.Flusher
+	listening *listen.Metrics
 
 	index     *topics.Index[*subscriber]
 	retained  *topics.Retained
@@ -121,9 +122,9 @@ func New(cfg Config, opts Options) (*Broker, error) {
 		Counters: &session.Counters{},
 		Now:      time.Now,
 	}
-	b.metrics = newMetrics(opts.Metrics, b)
+	b.metrics, b.listening = newMetrics(opts.Metrics, b), listen.NewMetrics(opts.Metrics)
 	b.mochi = newMochi(b)
-	if err := b.open(&cfg.Listen, opts.TLS, listen.NewMetrics(opts.Metrics)); err != nil {
+	if err := b.open(&cfg.Listen, opts.TLS); err != nil {
 		b.Close()
 		return nil, err
 	}
@@ -152,9 +153,9 @@ func newMochi(b *Broker) *mqtt.Server {
 }
 
 // open opens the listeners.
-func (b *Broker) open(cfg *listen.Config, tlsConfig *tls.Config, m *listen.Metrics) error {
+func (b *Broker) open(cfg *listen.Config, tlsConfig *tls.Config) error {
 	opts := listen.Options{
-		Limiter: b.limiter, Metrics: m, Flusher: b.flusher, Log: b.log,
+		Limiter: b.limiter, Metrics: b.listening, Flusher: b.flusher, Log: b.log,
 		ConnectTimeout: b.limits.ConnectTimeout,
 		WriteTimeout:   2 * b.limits.SlowTimeout, // after our own, which knows whether it matters
 		Drain:          b.limits.ShutdownTimeout,

@@ -110,15 +110,27 @@ func (g *gate) OnSessionEstablished(cl *mqtt.Client, _ packets.Packet) {
 	c.SetKeepAlive(keepAliveTimeout(info.keepAlive))
 	c.Established()
 	c.established.Store(true)
+	c.packets++ // the CONNECT
+	b.metrics.connects.Add(1)
 	b.log.Debug().Str("client", c.origin.ClientID).Stringer("remote", c.origin.Addr).Stringer("via", c.origin.Via).
 		Uint8("version", c.version).Bool("session_present", info.present).Msg("client connected")
 	c.watchPrincipal()
+	if c.attach(info) && info.present {
+		b.collectShared(c.sub, c.sub.sharedFilters())
+	}
+}
+
+// attach lets the session deliver to the connection, unless another has taken over
+// meanwhile.
+func (c *connection) attach(info *connectInfo) bool {
 	owner := c.sub.client
 	owner.mu.Lock()
 	defer owner.mu.Unlock()
-	if owner.conn == c { // nobody has taken over meanwhile
-		c.sub.session.Attach(c, info.params)
+	if owner.conn != c {
+		return false
 	}
+	c.sub.session.Attach(c, info.params)
+	return true
 }
 
 // keepAliveTimeout is one and a half times the keep alive. [MQTT-3.1.2-22]
@@ -198,6 +210,7 @@ func (b *Broker) handshake(c *connection) {
 func (b *Broker) end(c *connection) {
 	b.connections.remove(c)
 	c.forgetPrincipal()
+	c.countPackets()
 	if c.buf.large != nil {
 		c.buf.release(&b.buffers)
 	}

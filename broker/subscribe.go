@@ -26,6 +26,7 @@ func (c *connection) onSubscribe(pk *packets.Packet) error {
 	}
 	codes := make([]byte, len(pk.Filters))
 	replays := make([]func(), 0, len(pk.Filters))
+	var shares []string // shared subscriptions that are new
 	for i := range pk.Filters {
 		f := &pk.Filters[i]
 		_, _, shared := message.SplitShare(f.Filter)
@@ -45,6 +46,9 @@ func (c *connection) onSubscribe(pk *packets.Packet) error {
 		}
 		codes[i] = o.QoS
 		existed := c.sub.subscribe(c.b, f.Filter, o)
+		if shared && !existed {
+			shares = append(shares, f.Filter)
+		}
 		if !shared && (o.RetainHandling == 0 || o.RetainHandling == 1 && !existed) { // [MQTT-3.3.1-9] [MQTT-3.3.1-10] [MQTT-3.3.1-11]
 			replays = append(replays, func() { c.replay(f.Filter, o) })
 		}
@@ -53,6 +57,7 @@ func (c *connection) onSubscribe(pk *packets.Packet) error {
 	for _, replay := range replays {
 		replay()
 	}
+	c.b.collectShared(c.sub, shares)
 	return nil
 }
 
