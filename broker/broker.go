@@ -10,7 +10,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"hash/maphash"
 	"log/slog"
 	"net"
@@ -82,6 +81,7 @@ type Broker struct {
 	schedule  *schedule
 
 	connections    connections
+	background     sync.WaitGroup // what asks for principals again
 	accept         atomic.Pointer[Accept]
 	running        atomic.Pointer[context.Context]
 	stopped        atomic.Bool
@@ -98,8 +98,8 @@ func New(cfg Config, opts Options) (*Broker, error) {
 	l := cfg.Limits.Effective()
 	chain := auth.Chain(opts.Auth)
 	if len(chain) == 0 {
-		if addr, key, found := exposed(&cfg.Listen); found {
-			return nil, fmt.Errorf("broker: listen.%s: %w: configure auth, or listen on 127.0.0.1", key, errExposed(addr))
+		if err := cfg.CheckExposed(&cfg.Auth); err != nil {
+			return nil, err
 		}
 		chain = auth.Chain{auth.Anonymous{}}
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/mochi-mqtt/server/v2/packets"
+	"github.com/rs/zerolog"
 
 	"github.com/topicwire/topicwire/broker/auth"
 	"github.com/topicwire/topicwire/broker/session"
@@ -142,8 +143,11 @@ func (c *connection) authenticate() reason {
 	switch {
 	case err == nil && p != nil:
 		c.principal, c.origin.Principal = p, p.Name
+		c.who.Store(p)
 		_, c.free = p.Policy.(auth.AllowAll)
 		return reasonSuccess
+	case errors.Is(err, auth.ErrTooMany):
+		return reasonConnectRate
 	case errors.Is(err, auth.ErrRefused):
 		return reasonBadCredentials
 	case err == nil, errors.Is(err, auth.ErrNotMine):
@@ -222,7 +226,13 @@ func hideFromMochi(pk *packets.Packet, serial uint64) {
 func (c *connection) refuseConnect(r reason) bool {
 	c.connect.refused = r
 	c.b.metrics.refusedConnects.Inc()
-	c.b.log.Info().Str("client", c.origin.ClientID).Stringer("remote", c.Info().Remote).
+	level := zerolog.InfoLevel
+	switch r {
+	case reasonBadCredentials, reasonNotAuthorized, reasonConnectRate:
+		level = zerolog.DebugLevel // who refuses says why, and not ten thousand times
+	default:
+	}
+	c.b.log.WithLevel(level).Str("client", c.origin.ClientID).Stringer("remote", c.Info().Remote).
 		Uint8("reason_code", byte(r)).Msg("client refused")
 	b := []byte{0x20, 2, 0, connack3(r)}
 	if c.version >= 5 {

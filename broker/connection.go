@@ -46,6 +46,9 @@ type connection struct {
 	acks  ackLine
 	quota *quota // nil = no limits
 
+	term term                           // of the principal
+	who  atomic.Pointer[auth.Principal] // for other goroutines; the reader follows it, see takePrincipal
+
 	established atomic.Bool   // CONNACK was sent
 	ended       atomic.Bool   // a DISCONNECT was sent, or nothing more is to be said
 	mochiClosed atomic.Bool   // mochi has closed its side

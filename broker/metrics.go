@@ -19,6 +19,7 @@ type metrics struct {
 	clients            prometheus.Gauge
 	takeovers          prometheus.Counter
 	refusedConnects    prometheus.Counter
+	credentialsExpired prometheus.Counter
 	refusedPublishes   prometheus.Counter
 	slowConsumers      prometheus.Counter
 	wills              prometheus.Counter
@@ -38,6 +39,7 @@ func newMetrics(reg prometheus.Registerer, b *Broker) *metrics {
 		clients:            prometheus.NewGauge(prometheus.GaugeOpts{Name: "topicwire_broker_clients", Help: "Clients connected now."}),
 		takeovers:          counter("takeovers_total", "Connections ended because the client connected again."),
 		refusedConnects:    counter("connects_refused_total", "CONNECT packets answered with an error."),
+		credentialsExpired: counter("credentials_expired_total", "Connections ended because what they authenticated with was not valid any more."),
 		refusedPublishes:   counter("publishes_refused_total", "Messages from clients that were not taken."),
 		slowConsumers:      counter("slow_consumers_total", "Clients disconnected because they read too slowly."),
 		wills:              counter("wills_total", "Wills published."),

@@ -39,7 +39,8 @@ type Config struct {
 	// Warnings are what works but hardly as meant.
 	Warnings Problems `yaml:"-"`
 
-	origins []origin // of Rules, in their order
+	main    *yamldoc.Tree // of the configuration file
+	origins []origin      // of Rules, in their order
 }
 
 // origin is where a rule was read.
@@ -75,8 +76,9 @@ func (e *Error) Error() string { return e.Problems.Error() }
 // Unwrap is the problems.
 func (e *Error) Unwrap() error { return e.Problems }
 
-// Explain gives the errors of [bridge.Compile] on the rules of c their places in the
-// files. Other errors come back as they are.
+// Explain gives the errors of [bridge.Compile] on the rules of c, and those of
+// [auth.Authenticator.Prepare] on its methods, their places in the files. Other errors
+// come back as they are.
 func (c *Config) Explain(err error) error { return explain(c, err) }
 
 // Where is the place of a rule in the files, for messages: the rule's index in Rules.

@@ -14,6 +14,7 @@ import (
 	"github.com/topicwire/topicwire/bridge/action"
 	"github.com/topicwire/topicwire/bridge/function"
 	"github.com/topicwire/topicwire/broker"
+	"github.com/topicwire/topicwire/broker/auth"
 	"github.com/topicwire/topicwire/broker/listen"
 )
 
@@ -130,7 +131,7 @@ func (b *schemaBuilder) structure(def *jsonschema.Schema, t reflect.Type) {
 		}
 	}
 	switch t {
-	case reflect.TypeFor[action.Config]():
+	case reflect.TypeFor[action.Config](), reflect.TypeFor[auth.MethodConfig]():
 		one := uint64(1)
 		def.MinProperties, def.MaxProperties = &one, &one
 	case reflect.TypeFor[function.Config]():
