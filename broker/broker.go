@@ -43,6 +43,12 @@ type Options struct {
 	// Auth are the methods that authenticate clients, in order. Without any, everybody
 	// may do everything, provided that only this machine can connect.
 	Auth []auth.Method
+	// Policies gives those whom Auth lets in the policies that are attached to them. nil =
+	// they may do what their methods say.
+	Policies *auth.Authority
+	// Listens reports whether a rule takes messages of a topic, so that an event that
+	// nobody wants is not made. nil = every event may be wanted.
+	Listens func(topic string) bool
 	// Store keeps sessions and retained messages; nil = memory. Whoever gives one closes
 	// it after Serve has returned.
 	Store store.Store
@@ -59,6 +65,8 @@ type Broker struct {
 	log     zerolog.Logger
 	metrics *metrics
 	auth    auth.Chain
+	grants  *auth.Authority // nil = methods say what their principals may do
+	listens func(topic string) bool
 	store   store.Store
 	version string
 
@@ -78,6 +86,8 @@ type Broker struct {
 	retaining [64]sync.Mutex // by topic: see retain
 	buffers   buffers
 	schedule  *schedule
+	departed  departed
+	denials   denials
 
 	connections    connections
 	accept         atomic.Pointer[Accept]
@@ -105,7 +115,8 @@ func New(cfg Config, opts Options) (*Broker, error) {
 		opts.Metrics = prometheus.NewRegistry()
 	}
 	b := &Broker{
-		limits: l, log: opts.Log, auth: chain, store: opts.Store, version: opts.Version,
+		limits: l, log: opts.Log, auth: chain, grants: opts.Policies, listens: opts.Listens,
+		store: opts.Store, version: opts.Version,
 		index: topics.NewIndex[*subscriber](), retained: topics.NewRetained(),
 		seed: maphash.MakeSeed(), clients: clients{all: map[string]*client{}}, schedule: newSchedule(),
 		connections: connections{all: map[*connection]struct{}{}},
@@ -237,7 +248,7 @@ func (b *Broker) Publish(ctx context.Context, m *message.Message) error {
 	switch {
 	case m.QoS > 2:
 		return refuse(reasonQoSNotSupported, "there is no QoS %d", m.QoS)
-	case reservedTopic(m.Topic):
+	case ownTopic(m.Topic), m.From.Via == message.ViaHTTP && reservedTopic(m.Topic):
 		return refuse(reasonNotAuthorized, "topic %.200q is the server's own", m.Topic)
 	case !fits(m.Topic, &b.limits):
 		return refuse(reasonTopicInvalid, "topic %.200q is longer or has more levels than the limits allow", m.Topic)
@@ -249,19 +260,4 @@ func (b *Broker) Publish(ctx context.Context, m *message.Message) error {
 	}
 	b.metrics.published.Inc()
 	return b.publish(ctx, m, nil)
-}
-
-// MayReceive reports whether the client that sent o may receive messages from topic:
-// nobody may, on its behalf, have an answer sent to a topic that it could not read.
-func (b *Broker) MayReceive(o message.Origin, topic string) bool {
-	if o.ClientID == "" {
-		return false
-	}
-	cl := b.clients.find(o.ClientID)
-	if cl == nil {
-		return false
-	}
-	cl.mu.Lock()
-	defer cl.mu.Unlock()
-	return cl.sub != nil && cl.sub.mayReceive(topic)
 }

@@ -24,6 +24,7 @@ type connectInfo struct {
 	params      session.Params
 	present     bool // Session Present
 	credentials auth.Credentials
+	persistent  bool   // the client wants its session kept, or one that was
 	refused     reason // why mochi must not go on; a CONNACK has been sent
 }
 
@@ -52,8 +53,11 @@ func (c *connection) onConnect(pk *packets.Packet) bool {
 	if r := c.authenticate(); r != reasonSuccess {
 		return c.refuseConnect(r)
 	}
-	if r := c.takeWill(pk); r != reasonSuccess {
-		return c.refuseConnect(r)
+	if r, why := c.authorize(pk.Connect.WillFlag); r != reasonSuccess {
+		return c.refuseConnectSaying(r, why)
+	}
+	if r, why := c.takeWill(pk); r != reasonSuccess {
+		return c.refuseConnectSaying(r, why)
 	}
 	if most := c.b.limits.MaxSessions; c.b.clients.find(info.clientID) == nil && c.b.clients.len() >= most {
 		return c.refuseConnect(reasonQuotaExceeded)
@@ -97,6 +101,7 @@ func (c *connection) negotiate(pk *packets.Packet) {
 		info.expiryAsked = pk.Properties.SessionExpiryInterval
 		info.expiry = min(info.expiryAsked, most)
 	}
+	info.persistent = !info.clean || info.expiryAsked > 0
 	info.keepAlive = grantKeepAlive(pk.Connect.Keepalive, l)
 	if c.version < 5 {
 		info.keepAlive = pk.Connect.Keepalive // it could not be told otherwise
@@ -107,6 +112,7 @@ func (c *connection) negotiate(pk *packets.Packet) {
 			info.params.ReceiveMaximum = min(r, info.params.ReceiveMaximum)
 		}
 		info.params.MaximumPacketSize = pk.Properties.MaximumPacketSize
+		c.tells = reasonLength(&pk.Properties)
 		info.params.TopicAliasMaximum = uint16(min(int(pk.Properties.TopicAliasMaximum), l.MaxTopicAliases))
 	}
 }
@@ -133,7 +139,6 @@ func (c *connection) authenticate() reason {
 	switch {
 	case err == nil && p != nil:
 		c.principal, c.origin.Principal = p, p.Name
-		_, c.free = p.Policy.(auth.AllowAll)
 		return reasonSuccess
 	case errors.Is(err, auth.ErrRefused):
 		return reasonBadCredentials
@@ -146,22 +151,22 @@ func (c *connection) authenticate() reason {
 }
 
 // takeWill takes the will out of a CONNECT.
-func (c *connection) takeWill(pk *packets.Packet) reason {
+func (c *connection) takeWill(pk *packets.Packet) (r reason, why string) {
 	p := &pk.Connect
 	if !p.WillFlag {
-		return reasonSuccess
+		return reasonSuccess, ""
 	}
 	if int(p.WillQos) > *c.b.limits.MaxQoS {
-		return reasonQoSNotSupported // [MQTT-3.2.2-12]
+		return reasonQoSNotSupported, "" // [MQTT-3.2.2-12]
 	}
 	if err := message.ValidateTopic(p.WillTopic); err != nil || !fits(p.WillTopic, &c.b.limits) {
-		return reasonTopicInvalid
+		return reasonTopicInvalid, ""
 	}
 	if l := c.b.limits.MaxPayloadSize; l > 0 && len(p.WillPayload) > l {
-		return reasonPacketTooLarge
+		return reasonPacketTooLarge, ""
 	}
-	if !c.b.mayPublishWill(c.principal, p.WillTopic) {
-		return reasonNotAuthorized
+	if r, why := c.mayNotPublish(p.WillTopic, p.WillRetain); r != reasonSuccess {
+		return r, why
 	}
 	from := c.origin
 	from.Via = message.ViaWill
@@ -171,8 +176,8 @@ func (c *connection) takeWill(pk *packets.Packet) reason {
 	if c.version == 5 {
 		m.Props = propertiesOf(&p.WillProperties)
 	}
-	c.will = &will{message: m, delay: time.Duration(p.WillProperties.WillDelayInterval) * time.Second}
-	return reasonSuccess
+	c.will = &will{message: m, delay: time.Duration(p.WillProperties.WillDelayInterval) * time.Second, of: c.principal}
+	return reasonSuccess, ""
 }
 
 // propertiesOf takes over the properties of a will. Their strings are part of the
@@ -207,14 +212,18 @@ func hideFromMochi(pk *packets.Packet, serial uint64) {
 
 // refuseConnect answers with an error and ends the connection; always false.
 // [MQTT-3.2.2-4] [MQTT-3.2.2-5] of 3.1.1, [MQTT-3.2.2-7]
-func (c *connection) refuseConnect(r reason) bool {
+func (c *connection) refuseConnect(r reason) bool { return c.refuseConnectSaying(r, "") }
+
+// refuseConnectSaying is refuseConnect with a reason string, for clients that want one.
+func (c *connection) refuseConnectSaying(r reason, why string) bool {
 	c.connect.refused = r
 	c.b.metrics.refusedConnects.Inc()
 	c.b.log.Info().Str("client", c.origin.ClientID).Stringer("remote", c.Info().Remote).
 		Uint8("reason_code", byte(r)).Msg("client refused")
 	b := []byte{0x20, 2, 0, connack3(r)}
 	if c.version >= 5 {
-		b = []byte{0x20, 3, 0, byte(r), 0}
+		props := c.reasonString(why)
+		b = append(append(appendLength([]byte{0x20}, 2+len(props)), 0, byte(r)), props...)
 	} else if b[3] == 0 {
 		b = nil // malformed: 3.1.1 has no code for it, the connection is just closed [MQTT-3.1.4-1]
 	}

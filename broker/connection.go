@@ -27,8 +27,8 @@ type connection struct {
 	connect   *connectInfo    // what CONNECT said; nil after CONNACK
 	sub       *subscriber     // the session; nil before CONNECT was accepted
 	principal *auth.Principal // who it is
-	free      bool            // the principal may do everything: no need to ask
 	origin    message.Origin  // of everything it publishes
+	tells     int             // how long a reason string may be; 0 = the client wants none
 
 	// For the reading goroutine.
 	buf       buffer
@@ -79,12 +79,18 @@ func (c *connection) Write(p []byte) (int, error) {
 
 // disconnect tells the client why and closes the connection. It does not wait; only
 // the first call counts. [MQTT-3.14.0-1]: a server's DISCONNECT exists since MQTT 5.
-func (c *connection) disconnect(r reason) {
+func (c *connection) disconnect(r reason) { c.disconnectSaying(r, "") }
+
+// disconnectSaying is disconnect with a reason string, for clients that want one.
+func (c *connection) disconnectSaying(r reason, text string) {
 	if c.ended.Swap(true) {
 		return
 	}
+	c.endedFor(r)
 	if c.version >= 5 && c.established.Load() {
-		_, _ = c.Conn.Write([]byte{packetDisconnect, 2, byte(r), 0}) // a full buffer: then it goes without
+		props := c.reasonString(text)
+		packet := appendLength([]byte{packetDisconnect}, 1+len(props))
+		_, _ = c.Conn.Write(append(append(packet, byte(r)), props...)) // a full buffer: then it goes without
 	}
 	_ = c.Conn.Close()
 	c.acks.close()

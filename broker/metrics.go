@@ -17,6 +17,7 @@ type metrics struct {
 	takeovers          prometheus.Counter
 	refusedConnects    prometheus.Counter
 	refusedPublishes   prometheus.Counter
+	denied             prometheus.Counter
 	slowConsumers      prometheus.Counter
 	wills              prometheus.Counter
 	published          prometheus.Counter
@@ -35,6 +36,7 @@ func newMetrics(reg prometheus.Registerer, b *Broker) *metrics {
 		takeovers:          counter("takeovers_total", "Connections ended because the client connected again."),
 		refusedConnects:    counter("connects_refused_total", "CONNECT packets answered with an error."),
 		refusedPublishes:   counter("publishes_refused_total", "Messages from clients that were not taken."),
+		denied:             counter("denied_total", "What clients did and no policy allows: connects, publishes, subscriptions."),
 		slowConsumers:      counter("slow_consumers_total", "Clients disconnected because they read too slowly."),
 		wills:              counter("wills_total", "Wills published."),
 		published:          counter("internal_publishes_total", "Messages that did not come over MQTT."),

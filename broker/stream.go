@@ -95,7 +95,11 @@ func (c *connection) run() error {
 // stop tells the client what was wrong.
 func (c *connection) stop(err error) error {
 	if r, ok := endReason(err); ok {
-		c.disconnect(r)
+		var tell string
+		if pe, ok := errors.AsType[*packetError](err); ok {
+			tell = pe.tell
+		}
+		c.disconnectSaying(r, tell)
 	}
 	return err
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/topicwire/topicwire/bridge"
 	"github.com/topicwire/topicwire/broker"
+	"github.com/topicwire/topicwire/broker/auth"
 	"github.com/topicwire/topicwire/broker/listen"
 	"github.com/topicwire/topicwire/internal/config"
 	"github.com/topicwire/topicwire/internal/obs"
@@ -46,6 +47,7 @@ type app struct {
 	log     zerolog.Logger
 	metrics *prometheus.Registry
 
+	authority *auth.Authority
 	broker    *broker.Broker
 	mqtt      []mqttAddress
 	bridge    *bridge.Bridge
@@ -148,7 +150,10 @@ func (a *app) newBroker(cfg *config.Config) error {
 		}
 		a.certs, a.tls = certs, certs.TLSConfig()
 	}
-	b, err := broker.New(cfg.Config, broker.Options{Log: a.log, Metrics: a.metrics, TLS: a.tls, Version: a.options.Version})
+	a.authority = newAuthority(cfg)
+	b, err := broker.New(cfg.Config, broker.Options{
+		Log: a.log, Metrics: a.metrics, TLS: a.tls, Version: a.options.Version, Policies: a.authority, Listens: a.listens,
+	})
 	if err != nil {
 		return err
 	}

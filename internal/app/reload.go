@@ -81,6 +81,7 @@ func (a *app) reload(old *config.Config) (*config.Config, error) {
 	endOld := a.functions.swap(registry)
 	a.bridge.Load(program)
 	endOld()
+	a.reloadPolicies(cfg)
 	a.reloads++
 	for _, w := range cfg.Warnings {
 		a.log.Warn().Msg(w.String())

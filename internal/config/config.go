@@ -7,6 +7,7 @@ package config
 import (
 	"github.com/topicwire/topicwire/bridge/function"
 	"github.com/topicwire/topicwire/broker"
+	"github.com/topicwire/topicwire/broker/auth"
 	"github.com/topicwire/topicwire/broker/listen"
 	"github.com/topicwire/topicwire/internal/config/yamldoc"
 	"github.com/topicwire/topicwire/internal/obs"
@@ -18,6 +19,7 @@ import (
 type Config struct {
 	broker.Config `yaml:",inline"`
 
+	Auth      auth.Config                `yaml:"auth" jsonschema_description:"Who may connect, and what they may do."`
 	Store     Store                      `yaml:"store" jsonschema_description:"Where sessions, queues, retained messages and the outbox are kept."`
 	Functions map[string]function.Config `yaml:"functions" jsonschema_description:"The functions that rules may call, by name. Each is one of: an emulated Lambda (runtime and path), a real one (lambda), or an HTTP endpoint (http)."`
 	Rules     Rules                      `yaml:"rules" jsonschema_description:"Topic rules: a list, or a map from name to rule."`
