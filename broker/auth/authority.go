@@ -93,25 +93,6 @@ func (a *Authority) Function(name string, policies []string) *Principal {
 // MethodFunction is the Method of a function's principal.
 const MethodFunction = "function"
 
-// Explain says offline, of a principal, which policies it has and how each statement
-// came to the decision.
-func (a *Authority) Explain(p *Principal, peer Peer, action Action, name string) (policy.Explanation, error) {
-	bound, err := a.Bind(p, peer)
-	if err != nil {
-		return policy.Explanation{}, err
-	}
-	g, ok := bound.Policy.(*grant)
-	if !ok {
-		return policy.Explanation{Decision: bound.Decide(action, name)}, nil
-	}
-	rules := a.rules.Load()
-	facts := rules.facts(g.principal, g.peer)
-	if set := g.set(rules, facts); set != nil {
-		return set.Explain(facts, action, name), nil
-	}
-	return policy.Explanation{Decision: Decision{Action: action, Name: name, Allowed: true}}, nil
-}
-
 // grant is the policy of one principal's connection: a Bound that follows its authority.
 type grant struct {
 	authority *Authority
@@ -203,8 +184,11 @@ type attachment struct {
 	fits      []fit
 }
 
-// fit reports whether a principal is among those that one key of an attachment names.
-type fit func(p *Principal, f *policy.Facts) bool
+// fit is one key of an attachment: what it asks of a principal.
+type fit struct {
+	key string
+	of  func(p *Principal, f *policy.Facts) bool
+}
 
 func newRuleset(c PolicyConfig, o AuthorityOptions) *ruleset {
 	r := &ruleset{
@@ -232,17 +216,20 @@ func (r *ruleset) attachment(a *Attachment) attachment {
 			out.policies = append(out.policies, p)
 		}
 	}
-	add := func(patterns []string, value func(p *Principal, f *policy.Facts) string) {
+	add := func(key string, of func(p *Principal, f *policy.Facts) bool) {
+		out.fits = append(out.fits, fit{key, of})
+	}
+	text := func(key string, patterns []string, value func(p *Principal) string) {
 		if len(patterns) > 0 {
-			out.fits = append(out.fits, func(p *Principal, f *policy.Facts) bool {
-				v := value(p, f)
+			add(key, func(p *Principal, _ *policy.Facts) bool {
+				v := value(p)
 				return v != "" && oneMatches(patterns, v)
 			})
 		}
 	}
-	add(a.User, func(p *Principal, _ *policy.Facts) string { return p.Username })
-	add(a.Principal, func(p *Principal, _ *policy.Facts) string { return p.Name })
-	add(a.Method, func(p *Principal, _ *policy.Facts) string { return methodOf(p) })
+	text("user", a.User, func(p *Principal) string { return p.Username })
+	text("principal", a.Principal, func(p *Principal) string { return p.Name })
+	text("method", a.Method, methodOf)
 	if len(a.Certificate) > 0 {
 		ids := make([]string, 0, len(a.Certificate))
 		for _, s := range a.Certificate {
@@ -250,20 +237,20 @@ func (r *ruleset) attachment(a *Attachment) attachment {
 				ids = append(ids, id)
 			}
 		}
-		out.fits = append(out.fits, func(p *Principal, _ *policy.Facts) bool {
+		add("certificate", func(p *Principal, _ *policy.Facts) bool {
 			return p.Certificate != nil && oneMatches(ids, policy.CertificateID(p.Certificate))
 		})
 	}
 	for _, name := range slices.Sorted(maps.Keys(a.Subject)) {
 		patterns := a.Subject[name]
-		out.fits = append(out.fits, func(p *Principal, _ *policy.Facts) bool {
+		add("subject."+name, func(p *Principal, _ *policy.Facts) bool {
 			return p.Certificate != nil &&
 				slices.ContainsFunc(policy.SubjectAttribute(p.Certificate, name), func(v string) bool { return oneMatches(patterns, v) })
 		})
 	}
 	for _, name := range slices.Sorted(maps.Keys(a.Claims)) {
 		patterns := a.Claims[name]
-		out.fits = append(out.fits, func(_ *Principal, f *policy.Facts) bool {
+		add("claims."+name, func(_ *Principal, f *policy.Facts) bool {
 			return slices.ContainsFunc(f.Claim(name), func(v string) bool { return oneMatches(patterns, v) })
 		})
 	}
@@ -323,7 +310,19 @@ func (r *ruleset) set(p *Principal, f *policy.Facts) *policy.Set {
 }
 
 func (a *attachment) fitsTo(p *Principal, f *policy.Facts) bool {
-	return a.everybody || len(a.fits) > 0 && !slices.ContainsFunc(a.fits, func(fit fit) bool { return !fit(p, f) })
+	fits, _ := a.fit(p, f)
+	return fits
+}
+
+// fit reports whether the attachment is about a principal; misfit is the key that says
+// that it is not.
+func (a *attachment) fit(p *Principal, f *policy.Facts) (fits bool, misfit string) {
+	for i := range a.fits {
+		if !a.fits[i].of(p, f) {
+			return false, a.fits[i].key
+		}
+	}
+	return a.everybody || len(a.fits) > 0, ""
 }
 
 // named is the policies of these names, as far as there are such.

@@ -172,14 +172,29 @@ func parseAction(text string) (actionSet, *problem) {
 	if set != 0 {
 		return set, nil
 	}
-	names := make([]string, 0, int(actions)+len(foreign))
 	for _, name := range foreign {
 		if g.match(strings.ToLower(name)) {
 			return 0, nil
 		}
 	}
+	return 0, &problem{fmt.Sprintf("there is no action %q", text), suggest(text, Actions())}
+}
+
+// ActionOf finds an action by its name.
+func ActionOf(name string) (Action, bool) {
 	for a := range actions {
-		names = append(names, table[a].name)
+		if strings.EqualFold(table[a].name, name) {
+			return a, true
+		}
 	}
-	return 0, &problem{fmt.Sprintf("there is no action %q", text), suggest(text, names)}
+	return 0, false
+}
+
+// Actions are the names of all actions.
+func Actions() []string {
+	names := make([]string, actions)
+	for a := range actions {
+		names[a] = table[a].name
+	}
+	return names
 }
