@@ -23,6 +23,7 @@ type connectInfo struct {
 	keepAsked   uint16
 	params      session.Params
 	present     bool // Session Present
+	stored      bool // the store has changes that the client relies on
 	credentials auth.Credentials
 	persistent  bool   // the client wants its session kept, or one that was
 	refused     reason // why mochi must not go on; a CONNACK has been sent
@@ -58,6 +59,11 @@ func (c *connection) onConnect(pk *packets.Packet) bool {
 	}
 	if r, why := c.takeWill(pk); r != reasonSuccess {
 		return c.refuseConnectSaying(r, why)
+	}
+	if info.expiry > 0 || c.will != nil {
+		if err := c.b.store.Err(); err != nil {
+			return c.refuseConnect(reasonServerUnavailable)
+		}
 	}
 	if most := c.b.limits.MaxSessions; c.b.clients.find(info.clientID) == nil && c.b.clients.len() >= most {
 		return c.refuseConnect(reasonQuotaExceeded)

@@ -29,10 +29,13 @@ type connection struct {
 	principal *auth.Principal // who it is
 	origin    message.Origin  // of everything it publishes
 	tells     int             // how long a reason string may be; 0 = the client wants none
+	since     int64           // when it was established, in Unix milliseconds; under the client's lock
+	keepAlive uint16          // granted, in seconds; under the client's lock
 
 	// For the reading goroutine.
 	buf       buffer
 	now       time.Time // of the last read; the time of receipt of all that came with it
+	packets   int       // handled and not yet counted
 	publish   publish
 	will      *will    // what is to be published for it when it is lost
 	aliases   []string // topic by inbound alias - 1; "" = not set
@@ -42,10 +45,11 @@ type connection struct {
 
 	acks ackLine
 
-	established atomic.Bool // CONNACK was sent
-	ended       atomic.Bool // a DISCONNECT was sent, or nothing more is to be said
-	mochiClosed atomic.Bool // mochi has closed its side
-	handed      int         // bytes of the CONNECT that mochi has yet to read
+	established atomic.Bool   // CONNACK was sent
+	ended       atomic.Bool   // a DISCONNECT was sent, or nothing more is to be said
+	mochiClosed atomic.Bool   // mochi has closed its side
+	why         atomic.Uint32 // the reason code it was disconnected with
+	handed      int           // bytes of the CONNECT that mochi has yet to read
 
 	stall struct { // how long the client has been lagging
 		sync.Mutex
@@ -86,7 +90,7 @@ func (c *connection) disconnectSaying(r reason, text string) {
 	if c.ended.Swap(true) {
 		return
 	}
-	c.endedFor(r)
+	c.why.Store(uint32(r))
 	if c.version >= 5 && c.established.Load() {
 		props := c.reasonString(text)
 		packet := appendLength([]byte{packetDisconnect}, 1+len(props))

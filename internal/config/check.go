@@ -24,6 +24,7 @@ func (l *loading) check() {
 	l.checkListen()
 	l.checkRules()
 	l.checkPolicies()
+	l.checkRoutes()
 }
 
 // report adds a problem at a path of the configuration file.
