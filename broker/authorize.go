@@ -25,7 +25,6 @@ func (c *connection) authorize(will bool) (r reason, why string) {
 		c.principal = p
 	}
 	if d := c.principal.Decide(auth.Connect, c.origin.ClientID); !d.Allowed {
-		c.connectFailed()
 		return reasonNotAuthorized, c.denied(d)
 	}
 	return reasonSuccess, ""

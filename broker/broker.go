@@ -94,7 +94,8 @@ type Broker struct {
 	accept         atomic.Pointer[Accept]
 	running        atomic.Pointer[context.Context]
 	stopped        atomic.Bool
-	serial         atomic.Uint64
+	serial         atomic.Uint64 // of connections; higher after every start of the server
+	runID          string        // begins the identifiers of connections
 	turn           atomic.Uint64
 	qos0Limit      int
 	refuseWhenFull bool
@@ -124,6 +125,8 @@ func New(cfg Config, opts Options) (*Broker, error) {
 		limiter:     listen.NewLimiter(l.Limits), flusher: listen.NewFlusher(),
 		qos0Limit: l.WriteBuffer / 4, refuseWhenFull: l.Queue.Policy == session.Refuse,
 	}
+	b.serial.Store(uint64(time.Now().UnixMilli()))
+	b.runID = message.NewID()[:len("12345678-1234-1234")]
 	if b.store == nil {
 		b.store = store.NewMemory()
 	}

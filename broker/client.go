@@ -193,6 +193,7 @@ func (b *Broker) leave(c *connection) {
 	b.clients.release(cl)
 	b.shareOut(c.sub)
 	b.publishWills(due)
+	c.disconnected()
 }
 
 // part separates a client from its connection: what becomes of the will, when does

@@ -223,6 +223,9 @@ func (c *connection) refuseConnect(r reason) bool { return c.refuseConnectSaying
 // refuseConnectSaying is refuseConnect with a reason string, for clients that want one.
 func (c *connection) refuseConnectSaying(r reason, why string) bool {
 	c.connect.refused = r
+	if r == reasonNotAuthorized && c.principal != nil {
+		c.connectFailed()
+	}
 	c.b.metrics.refusedConnects.Inc()
 	c.b.log.Info().Str("client", c.origin.ClientID).Stringer("remote", c.Info().Remote).
 		Uint8("reason_code", byte(r)).Msg("client refused")

@@ -41,6 +41,7 @@ type connection struct {
 	aliases   []string // topic by inbound alias - 1; "" = not set
 	recent    topicCache
 	saidBye   bool // the client has sent DISCONNECT
+	announced bool // a lifecycle event has told of the connection
 	keepsWill bool // it asked for its will to be published nevertheless
 
 	acks ackLine

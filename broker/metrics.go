@@ -20,6 +20,7 @@ type metrics struct {
 	refusedConnects    prometheus.Counter
 	refusedPublishes   prometheus.Counter
 	denied             prometheus.Counter
+	events             prometheus.Counter
 	slowConsumers      prometheus.Counter
 	wills              prometheus.Counter
 	published          prometheus.Counter
@@ -39,6 +40,7 @@ func newMetrics(reg prometheus.Registerer, b *Broker) *metrics {
 		takeovers:          counter("takeovers_total", "Connections ended because the client connected again."),
 		refusedConnects:    counter("connects_refused_total", "CONNECT packets answered with an error."),
 		refusedPublishes:   counter("publishes_refused_total", "Messages from clients that were not taken."),
+		events:             counter("lifecycle_events_total", "Events that somebody wanted: clients that came, went, subscribed."),
 		denied:             counter("denied_total", "What clients did and no policy allows: connects, publishes, subscriptions."),
 		slowConsumers:      counter("slow_consumers_total", "Clients disconnected because they read too slowly."),
 		wills:              counter("wills_total", "Wills published."),

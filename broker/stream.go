@@ -101,6 +101,7 @@ func (c *connection) stop(err error) error {
 			tell = pe.tell
 		}
 		c.disconnectSaying(r, tell)
+		c.why.CompareAndSwap(uint32(reasonNotAuthorized), didForbidden)
 	}
 	return err
 }

@@ -26,7 +26,7 @@ func (c *connection) onSubscribe(pk *packets.Packet) error {
 		return err
 	}
 	codes := make([]byte, len(pk.Filters))
-	var denied []string
+	var denied, granted []string
 	replays := make([]func(), 0, len(pk.Filters))
 	var shares []string // shared subscriptions that are new
 	for i := range pk.Filters {
@@ -54,6 +54,7 @@ func (c *connection) onSubscribe(pk *packets.Packet) error {
 		}
 		codes[i] = o.QoS
 		existed, replay := c.sub.subscribe(c.b, f.Filter, o, !shared)
+		granted = append(granted, f.Filter)
 		if shared && !existed {
 			shares = append(shares, f.Filter)
 		}
@@ -65,6 +66,7 @@ func (c *connection) onSubscribe(pk *packets.Packet) error {
 	for _, replay := range replays {
 		replay()
 	}
+	c.subscribed(granted)
 	c.b.collectShared(c.sub, shares)
 	return nil
 }
@@ -142,6 +144,7 @@ func (c *connection) onUnsubscribe(pk *packets.Packet) error {
 		return fault(reasonProtocolError, "UNSUBSCRIBE without a topic filter")
 	}
 	codes := make([]byte, len(pk.Filters))
+	var removed []string
 	for i := range pk.Filters {
 		filter := pk.Filters[i].Filter
 		switch {
@@ -149,12 +152,15 @@ func (c *connection) onUnsubscribe(pk *packets.Packet) error {
 			codes[i] = byte(reasonFilterInvalid)
 		case !c.sub.unsubscribe(c.b, filter):
 			codes[i] = byte(reasonNoSubscription)
+		default:
+			removed = append(removed, filter)
 		}
 	}
 	if c.version < 5 {
 		codes = nil // an UNSUBACK of 3.1.1 says nothing
 	}
 	c.answer(packetUnsuback, pk.PacketID, codes, c.reasonString(""))
+	c.unsubscribed(removed)
 	return nil
 }
 

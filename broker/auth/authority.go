@@ -90,6 +90,17 @@ func (a *Authority) Function(name string, policies []string) *Principal {
 	return p
 }
 
+// ThingOf is the name of the registered thing that a bound principal's client is, if it
+// is attached to it; empty otherwise.
+func (a *Authority) ThingOf(p *Principal) string {
+	if g, ok := p.Policy.(*grant); ok {
+		if t := a.rules.Load().thing(g.principal, g.peer.ClientID); t != nil && t.Attached {
+			return t.Name
+		}
+	}
+	return ""
+}
+
 // MethodFunction is the Method of a function's principal.
 const MethodFunction = "function"
 
