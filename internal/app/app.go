@@ -203,7 +203,7 @@ func (a *app) routes(cfg *config.Config) http.Handler {
 	mux.Handle(webSocketPath(cfg), a.broker.WebSocket())
 	mux.HandleFunc("GET /healthz", h.alive)
 	mux.HandleFunc("GET /readyz", h.ready)
-	mux.Handle("GET /metrics", promhttp.HandlerFor(a.metrics, promhttp.HandlerOpts{Registry: a.metrics}))
+	a.admin(mux, promhttp.HandlerFor(a.metrics, promhttp.HandlerOpts{Registry: a.metrics}))
 	mux.Handle("/", a.door)
 	return mux
 }

@@ -1,6 +1,8 @@
 package app
 
 import (
+	"net/http"
+
 	"github.com/topicwire/topicwire/broker/auth"
 	"github.com/topicwire/topicwire/internal/config"
 )
@@ -20,6 +22,9 @@ func (a *app) reloadPolicies(cfg *config.Config) {
 	a.authority.Load(cfg.Auth.PolicyConfig, authorityOptions(cfg))
 	a.broker.Reauthorize()
 }
+
+// caller is who makes an HTTP request, with his policies.
+func (a *app) caller(*http.Request) (*auth.Principal, error) { return nil, auth.ErrNotMine }
 
 // listens reports whether a rule takes messages of a topic.
 func (a *app) listens(topic string) bool { return a.bridge == nil || a.bridge.Listens(topic) }
