@@ -14,20 +14,28 @@ import (
 // authorize gives the client that has just been authenticated its policies and asks them
 // whether it may connect the way it does.
 func (c *connection) authorize(will bool) (r reason, why string) {
-	if g := c.b.grants; g != nil {
-		p, err := g.Bind(c.principal, auth.Peer{
-			ClientID: c.origin.ClientID, Addr: c.origin.Addr.Addr(), Persistent: c.connect.persistent, Will: will,
-		})
-		if err != nil {
-			c.b.log.Error().Err(err).Str("client", c.origin.ClientID).Msg("the policies that came with a client are wrong")
-			return reasonNotAuthorized, "the policies that came with the credentials are wrong"
-		}
-		c.principal = p
+	c.persistent, c.leavesWill = c.connect.persistent, will
+	p, err := c.bind(c.principal)
+	if err != nil {
+		c.b.log.Error().Err(err).Str("client", c.origin.ClientID).Msg("the policies that came with a client are wrong")
+		return reasonNotAuthorized, "the policies that came with the credentials are wrong"
 	}
+	c.principal = p
+	c.who.Store(p)
 	if d := c.principal.Decide(auth.Connect, c.origin.ClientID); !d.Allowed {
 		return reasonNotAuthorized, c.denied(d)
 	}
 	return reasonSuccess, ""
+}
+
+// bind gives a principal its policies for this connection.
+func (c *connection) bind(p *auth.Principal) (*auth.Principal, error) {
+	if c.b.grants == nil {
+		return p, nil
+	}
+	return c.b.grants.Bind(p, auth.Peer{
+		ClientID: c.origin.ClientID, Addr: c.origin.Addr.Addr(), Persistent: c.persistent, Will: c.leavesWill,
+	})
 }
 
 // mayNotPublish is why the client may not publish to a topic, as the alias has resolved
@@ -149,19 +157,23 @@ func (b *Broker) Reauthorize() {
 		if sub == nil {
 			continue
 		}
-		p := sub.principal.Load()
-		if p == nil {
-			continue
+		if p := sub.principal.Load(); p != nil {
+			b.reauthorize(cl.id, sub, conn, p)
 		}
-		if conn != nil {
-			if d := p.Decide(auth.Connect, cl.id); !d.Allowed {
-				b.denials.note(b, conn.origin, d.String())
-				conn.disconnectSaying(reasonNotAuthorized, d.String())
-			}
-		}
-		sub.belongsTo(p)
-		b.review(sub)
 	}
+}
+
+// reauthorize applies what a principal may do now to its session, and to its connection
+// if there is one.
+func (b *Broker) reauthorize(id string, sub *subscriber, conn *connection, p *auth.Principal) {
+	if conn != nil {
+		if d := p.Decide(auth.Connect, id); !d.Allowed {
+			b.denials.note(b, conn.origin, d.String())
+			conn.disconnectSaying(reasonNotAuthorized, d.String())
+		}
+	}
+	sub.belongsTo(p)
+	b.review(sub)
 }
 
 // review takes from a session what its principal may not have any more: subscriptions,

@@ -10,7 +10,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"hash/maphash"
 	"log/slog"
 	"net"
@@ -46,8 +45,8 @@ type Options struct {
 	// Policies gives those whom Auth lets in the policies that are attached to them. nil =
 	// they may do what their methods say.
 	Policies *auth.Authority
-	// Listens reports whether a rule takes messages of a topic, so that an event that
-	// nobody wants is not made. nil = every event may be wanted.
+	// Listens reports whether Accept has a use for messages of a topic: a lifecycle event
+	// that nobody wants is not made. nil = it has none for events.
 	Listens func(topic string) bool
 	// Store keeps sessions and retained messages; nil = memory. Whoever gives one closes
 	// it after Serve has returned.
@@ -91,6 +90,7 @@ type Broker struct {
 	denials   denials
 
 	connections    connections
+	background     sync.WaitGroup // what asks for principals again
 	accept         atomic.Pointer[Accept]
 	running        atomic.Pointer[context.Context]
 	stopped        atomic.Bool
@@ -108,8 +108,8 @@ func New(cfg Config, opts Options) (*Broker, error) {
 	l := cfg.Limits.Effective()
 	chain := auth.Chain(opts.Auth)
 	if len(chain) == 0 {
-		if addr, key, found := exposed(&cfg.Listen); found {
-			return nil, fmt.Errorf("broker: listen.%s: %w: configure auth, or listen on 127.0.0.1", key, errExposed(addr))
+		if err := cfg.CheckExposed(&cfg.Auth); err != nil {
+			return nil, err
 		}
 		chain = auth.Chain{auth.Anonymous{}}
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/topicwire/topicwire/broker/auth"
 	"github.com/topicwire/topicwire/broker/listen"
 	"github.com/topicwire/topicwire/broker/session"
 )
@@ -14,6 +15,7 @@ import (
 // Config is what the broker takes from the configuration file.
 type Config struct {
 	Listen listen.Config `yaml:"listen" jsonschema_description:"Where clients connect. Without this section: MQTT at 127.0.0.1:1883, HTTP and MQTT over WebSocket at 127.0.0.1:8080."`
+	Auth   auth.Config   `yaml:"auth" jsonschema_description:"Who may connect."`
 	Limits Limits        `yaml:"limits" jsonschema_description:"What one client may ask of the broker."`
 }
 
@@ -22,14 +24,31 @@ func DefaultConfig() Config { return Config{Listen: listen.DefaultConfig(), Limi
 
 // Check reports addresses that other machines can reach while everybody may connect.
 func (c Config) Check(report func(path, problem, remedy string)) {
-	if addr, key, found := exposed(&c.Listen); found {
-		report("listen."+key, errExposed(addr).Error(), "listen on 127.0.0.1 or another loopback address")
+	if addr, key, found := exposed(&c.Listen); found && c.Auth.Anonymous() {
+		report("listen."+key, errExposed(addr).Error(), remedyExposed(&c.Auth))
 	}
+}
+
+// CheckExposed reports addresses of c that other machines can reach while a, perhaps of
+// a newer configuration, lets everybody connect.
+func (c Config) CheckExposed(a *auth.Config) error {
+	if addr, key, found := exposed(&c.Listen); found && a.Anonymous() {
+		return fmt.Errorf("broker: listen.%s: %w: %s", key, errExposed(addr), remedyExposed(a))
+	}
+	return nil
 }
 
 // errExposed is why an address that other machines can reach is not opened.
 func errExposed(addr string) error {
 	return fmt.Errorf("%s can be reached from other machines, and without authentication anybody could connect", addr)
+}
+
+// remedyExposed is what to do about it.
+func remedyExposed(a *auth.Config) string {
+	if len(a.Methods) > 0 {
+		return "remove anonymous from auth.methods, or listen on 127.0.0.1"
+	}
+	return "configure auth.methods, for example [{password: {file: passwords}}], or listen on 127.0.0.1"
 }
 
 // Limits bound what clients may ask of the broker. A field that is zero takes the

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/mochi-mqtt/server/v2/packets"
+	"github.com/rs/zerolog"
 
 	"github.com/topicwire/topicwire/broker/auth"
 	"github.com/topicwire/topicwire/broker/session"
@@ -145,7 +146,10 @@ func (c *connection) authenticate() reason {
 	switch {
 	case err == nil && p != nil:
 		c.principal, c.origin.Principal = p, p.Name
+		c.who.Store(p)
 		return reasonSuccess
+	case errors.Is(err, auth.ErrTooMany):
+		return reasonConnectionRate
 	case errors.Is(err, auth.ErrRefused):
 		return reasonBadCredentials
 	case err == nil, errors.Is(err, auth.ErrNotMine):
@@ -227,7 +231,13 @@ func (c *connection) refuseConnectSaying(r reason, why string) bool {
 		c.connectFailed()
 	}
 	c.b.metrics.refusedConnects.Inc()
-	c.b.log.Info().Str("client", c.origin.ClientID).Stringer("remote", c.Info().Remote).
+	level := zerolog.InfoLevel
+	switch r {
+	case reasonBadCredentials, reasonNotAuthorized, reasonConnectionRate:
+		level = zerolog.DebugLevel // who refuses says why, and not ten thousand times
+	default:
+	}
+	c.b.log.WithLevel(level).Str("client", c.origin.ClientID).Stringer("remote", c.Info().Remote).
 		Uint8("reason_code", byte(r)).Msg("client refused")
 	b := []byte{0x20, 2, 0, connack3(r)}
 	if c.version >= 5 {
@@ -259,7 +269,7 @@ func connack3(r reason) byte {
 		return connack3ClientID
 	case reasonBadCredentials:
 		return connack3Credentials
-	case reasonNotAuthorized:
+	case reasonNotAuthorized, reasonConnectionRate:
 		return connack3NotAllowed
 	case reasonServerUnavailable, reasonQuotaExceeded, reasonShuttingDown:
 		return connack3Unavailable

@@ -22,15 +22,16 @@ type connection struct {
 	b *Broker
 
 	// Known from CONNECT on.
-	version   byte
-	serial    uint64          // names it to mochi
-	connect   *connectInfo    // what CONNECT said; nil after CONNACK
-	sub       *subscriber     // the session; nil before CONNECT was accepted
-	principal *auth.Principal // who it is
-	origin    message.Origin  // of everything it publishes
-	tells     int             // how long a reason string may be; 0 = the client wants none
-	since     int64           // when it was established, in Unix milliseconds; under the client's lock
-	keepAlive uint16          // granted, in seconds; under the client's lock
+	version                byte
+	serial                 uint64          // names it to mochi
+	connect                *connectInfo    // what CONNECT said; nil after CONNACK
+	sub                    *subscriber     // the session; nil before CONNECT was accepted
+	principal              *auth.Principal // who it is
+	origin                 message.Origin  // of everything it publishes
+	persistent, leavesWill bool            // what it asked for when it connected; policies may ask
+	tells                  int             // how long a reason string may be; 0 = the client wants none
+	since                  int64           // when it was established, in Unix milliseconds; under the client's lock
+	keepAlive              uint16          // granted, in seconds; under the client's lock
 
 	// For the reading goroutine.
 	buf       buffer
@@ -45,6 +46,9 @@ type connection struct {
 	keepsWill bool // it asked for its will to be published nevertheless
 
 	acks ackLine
+
+	term term                           // of the principal
+	who  atomic.Pointer[auth.Principal] // for other goroutines; the reader follows it, see takePrincipal
 
 	established atomic.Bool   // CONNACK was sent
 	ended       atomic.Bool   // a DISCONNECT was sent, or nothing more is to be said

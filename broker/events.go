@@ -121,7 +121,7 @@ func (c *connection) tell(topic string, fill func(*event)) {
 // wanted reports whether a subscriber or a rule takes messages of a topic.
 func (b *Broker) wanted(topic string) bool {
 	found := b.index.Match(topic)
-	return found.Subscribers.Len() > 0 || len(found.Groups) > 0 || b.listens == nil && b.accept.Load() != nil || b.listens != nil && b.listens(topic)
+	return found.Subscribers.Len() > 0 || len(found.Groups) > 0 || b.listens != nil && b.listens(topic)
 }
 
 // sessionIdentifier names one connection of this run of the server.

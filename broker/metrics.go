@@ -18,6 +18,7 @@ type metrics struct {
 	clients            prometheus.Gauge
 	takeovers          prometheus.Counter
 	refusedConnects    prometheus.Counter
+	credentialsExpired prometheus.Counter
 	refusedPublishes   prometheus.Counter
 	denied             prometheus.Counter
 	events             prometheus.Counter
@@ -39,6 +40,7 @@ func newMetrics(reg prometheus.Registerer, b *Broker) *metrics {
 		clients:            prometheus.NewGauge(prometheus.GaugeOpts{Name: "topicwire_broker_clients", Help: "Clients connected now."}),
 		takeovers:          counter("takeovers_total", "Connections ended because the client connected again."),
 		refusedConnects:    counter("connects_refused_total", "CONNECT packets answered with an error."),
+		credentialsExpired: counter("credentials_expired_total", "Connections ended because what they authenticated with was not valid any more."),
 		refusedPublishes:   counter("publishes_refused_total", "Messages from clients that were not taken."),
 		events:             counter("lifecycle_events_total", "Events that somebody wanted: clients that came, went, subscribed."),
 		denied:             counter("denied_total", "What clients did and no policy allows: connects, publishes, subscriptions."),

@@ -39,6 +39,7 @@ const (
 	reasonAdministrative     reason = 0x98
 	reasonPayloadFormat      reason = 0x99
 	reasonQoSNotSupported    reason = 0x9B
+	reasonConnectionRate     reason = 0x9F
 	reasonConnectTime        reason = 0xA0
 )
 

@@ -85,6 +85,9 @@ func (c *connection) run() error {
 			}
 			continue
 		}
+		if p := c.who.Load(); p != c.principal {
+			c.takePrincipal(p)
+		}
 		c.packets++
 		if err := c.handle(b.b[b.r : b.r+size]); err != nil {
 			return err

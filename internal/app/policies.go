@@ -1,6 +1,8 @@
 package app
 
 import (
+	"context"
+	"fmt"
 	"net/http"
 
 	"github.com/topicwire/topicwire/broker/auth"
@@ -14,7 +16,18 @@ func newAuthority(cfg *config.Config) *auth.Authority {
 
 // authorityOptions: without any method but anonymous, which loopback alone allows,
 // everybody may do everything until a policy is attached to somebody.
-func authorityOptions(*config.Config) auth.AuthorityOptions { return auth.AuthorityOptions{Open: true} }
+func authorityOptions(cfg *config.Config) auth.AuthorityOptions {
+	return auth.AuthorityOptions{Open: cfg.Auth.OnlyAnonymous()}
+}
+
+// authorize gives whom a method has named the policies of now.
+func (a *app) authorize(_ context.Context, p *auth.Principal, c *auth.Credentials) (*auth.Principal, error) {
+	bound, err := a.authority.Bind(p, auth.Peer{ClientID: c.ClientID, Addr: c.Remote.Addr()})
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", auth.ErrRefused, err)
+	}
+	return bound, nil
+}
 
 // reloadPolicies puts the policies of a new configuration in force, for clients that are
 // connected too.
@@ -24,7 +37,12 @@ func (a *app) reloadPolicies(cfg *config.Config) {
 }
 
 // caller is who makes an HTTP request, with his policies.
-func (a *app) caller(*http.Request) (*auth.Principal, error) { return nil, auth.ErrNotMine }
+func (a *app) caller(r *http.Request) (*auth.Principal, error) {
+	if a.auth == nil {
+		return nil, auth.ErrNotMine
+	}
+	return a.auth.AuthenticateHTTP(r)
+}
 
 // listens reports whether a rule takes messages of a topic.
 func (a *app) listens(topic string) bool { return a.bridge == nil || a.bridge.Listens(topic) }

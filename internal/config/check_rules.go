@@ -131,7 +131,7 @@ func place(o origin, e *bridge.RuleError) (Problem, bool) {
 func explain(c *Config, err error) error {
 	var wrong bridge.RuleErrors
 	if !errors.As(err, &wrong) {
-		return err
+		return explainAuth(c, err)
 	}
 	var problems Problems
 	for _, e := range wrong {

@@ -8,7 +8,6 @@ import (
 	"github.com/topicwire/topicwire/bridge/function"
 	"github.com/topicwire/topicwire/bridge/grip"
 	"github.com/topicwire/topicwire/broker"
-	"github.com/topicwire/topicwire/broker/auth"
 	"github.com/topicwire/topicwire/broker/listen"
 	"github.com/topicwire/topicwire/internal/config/yamldoc"
 	"github.com/topicwire/topicwire/internal/natsd"
@@ -21,7 +20,6 @@ import (
 type Config struct {
 	broker.Config `yaml:",inline"`
 
-	Auth      auth.Config                `yaml:"auth" jsonschema_description:"Who may connect, and what they may do."`
 	Store     natsd.Config               `yaml:"store" jsonschema_description:"Where sessions, queues, retained messages and the outbox are kept."`
 	Functions map[string]function.Config `yaml:"functions" jsonschema_description:"The functions that rules may call, by name. Each is one of: an emulated Lambda (runtime and path), a real one (lambda), or an HTTP endpoint (http)."`
 	Rules     Rules                      `yaml:"rules" jsonschema_description:"Topic rules: a list, or a map from name to rule."`
@@ -38,7 +36,8 @@ type Config struct {
 	// Warnings are what works but hardly as meant.
 	Warnings Problems `yaml:"-"`
 
-	origins []origin // of Rules, in their order
+	main    *yamldoc.Tree // of the configuration file
+	origins []origin      // of Rules, in their order
 }
 
 // origin is where a rule was read.
@@ -74,8 +73,9 @@ func (e *Error) Error() string { return e.Problems.Error() }
 // Unwrap is the problems.
 func (e *Error) Unwrap() error { return e.Problems }
 
-// Explain gives the errors of [bridge.Compile] on the rules of c their places in the
-// files. Other errors come back as they are.
+// Explain gives the errors of [bridge.Compile] on the rules of c, and those of
+// [auth.Authenticator.Prepare] on its methods, their places in the files. Other errors
+// come back as they are.
 func (c *Config) Explain(err error) error { return explain(c, err) }
 
 // Where is the place of a rule in the files, for messages: the rule's index in Rules.

@@ -93,7 +93,8 @@ func (l *loading) file(path string) {
 	for i := range c.Rules {
 		c.origins = append(c.origins, origin{l.main, at("rules", i)})
 	}
-	for _, p := range []*string{&c.Listen.TLS.Cert, &c.Listen.TLS.Key, &c.RulesDir, &c.Store.NATS.Credentials, &c.Store.NATS.CA} {
+	c.main = l.main
+	for _, p := range append(c.Auth.Paths(), &c.Listen.TLS.Cert, &c.Listen.TLS.Key, &c.RulesDir, &c.Store.NATS.Credentials, &c.Store.NATS.CA) {
 		*p = l.resolved(*p)
 	}
 }

@@ -130,7 +130,7 @@ func (b *schemaBuilder) structure(def *jsonschema.Schema, t reflect.Type) {
 		}
 	}
 	switch t {
-	case reflect.TypeFor[action.Config]():
+	case reflect.TypeFor[action.Config](), reflect.TypeFor[auth.MethodConfig]():
 		one := uint64(1)
 		def.MinProperties, def.MaxProperties = &one, &one
 	case reflect.TypeFor[function.Config]():

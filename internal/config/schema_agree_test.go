@@ -94,6 +94,11 @@ func TestSchemaCorpus(t *testing.T) {
 			},
 			[]string{"~", "x", "{}", "{topic: a}", "{expect: {no_match: true}}", "{topic: a, payload: ~, expect: {no_match: true}}", "{topic: a, expect: {paylod: 1, no_match: true}}"},
 		},
+		{
+			"auth: {methods: [%s]}",
+			[]string{"{anonymous: {}}", "{password: {file: a}}", "{jwt: {keys: [a.pem], algorithms: [RS256]}}", "{jwt: {keys: [a.pem], token: {password: true}, leeway: 30s}}"},
+			[]string{"{}", "~", "x", "{anonymous: {a: b}}", "{password: {}}", "{anonymous: {}, password: {file: a}}", "{jwt: {keys: a.pem}}", "{jwt: {keys: [a.pem], algorithms: [none]}}", "{kerberos: {}}"},
+		},
 		{"%s", []string{"x-anything: [1, 2]", "$schema: a", "{}"}, []string{"[]", "x", "unknown: 1"}},
 	} {
 		for i, text := range slices.Concat(c.good, c.bad) {
