@@ -7,6 +7,7 @@ import (
 	mqtt "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/packets"
 
+	"github.com/topicwire/topicwire/broker/auth"
 	"github.com/topicwire/topicwire/broker/listen"
 )
 
@@ -142,6 +143,10 @@ func (g *gate) OnSessionEstablished(cl *mqtt.Client, _ packets.Packet) {
 	c.watchPrincipal()
 	if c.attach(info) && info.present {
 		b.collectShared(c.sub, c.sub.sharedFilters())
+	}
+	c.connected()
+	if d := c.principal.Decide(auth.Connect, c.origin.ClientID); !d.Allowed { // policies have changed meanwhile
+		c.disconnectSaying(reasonNotAuthorized, c.denied(d))
 	}
 }
 

@@ -92,6 +92,7 @@ func (a *app) reload(old *config.Config) (*config.Config, error) {
 	a.bridge.Load(program)
 	a.door.Load(cfg.Routes)
 	endOld()
+	a.reloadPolicies(cfg)
 	a.loadAuth(methods)
 	a.reloads++
 	for _, w := range cfg.Warnings {
