@@ -43,7 +43,7 @@ func (l *ackLine) now(ack session.Ack, id uint16, why reason) {
 	defer l.mu.Unlock()
 	if l.head == len(l.line) {
 		var b [5]byte
-		l.write(session.AppendAck(b[:0], ack, l.c.version, id, byte(why)))
+		l.write(session.AppendAck(b[:0], ack, l.c.version, id, byte(why)), 1)
 		return
 	}
 	l.line = append(l.line, &receipt{line: l, ack: ack, id: id, why: why, ok: true})
@@ -103,6 +103,7 @@ func (r *receipt) done(err error) {
 // flush sends what is complete, from the head on.
 func (l *ackLine) flush() {
 	l.out = l.out[:0]
+	n := 0
 	for l.head < len(l.line) && l.line[l.head].ok {
 		r := l.line[l.head]
 		l.line[l.head] = nil
@@ -115,18 +116,19 @@ func (l *ackLine) flush() {
 			return
 		}
 		l.out = session.AppendAck(l.out, r.ack, l.c.version, r.id, byte(r.why))
+		n++
 	}
 	if l.head == len(l.line) {
 		l.line, l.head = l.line[:0], 0
 	}
 	l.room.Signal()
 	if len(l.out) > 0 {
-		l.write(l.out)
+		l.write(l.out, n)
 	}
 }
 
-func (l *ackLine) write(b []byte) {
-	if _, err := l.c.Conn.Write(b); err != nil {
+func (l *ackLine) write(b []byte, packets int) {
+	if _, err := l.c.Conn.WritePackets(b, packets); err != nil {
 		l.closed.Store(true)
 		l.room.Broadcast()
 		l.c.disconnect(reasonQuotaExceeded)

@@ -24,6 +24,7 @@ type client struct {
 	expiry  uint32      // Session Expiry Interval of sub, in seconds
 	expires *entry      // when the offline session ends
 	will    *will       // waits for its delay
+	left    departure   // of the last connection, while there is none
 }
 
 // subscriber is one session in the index of subscriptions. A session that takes the
@@ -31,6 +32,7 @@ type client struct {
 type subscriber struct {
 	session *session.Session
 	client  *client
+	local   *local // in their place for a subscriber in this process: see NewLocal
 
 	// receive is asked before a delivery; nil = everything is allowed.
 	receive atomic.Pointer[auth.Principal]
@@ -195,6 +197,7 @@ func (b *Broker) leave(c *connection) {
 // the session end. Call it with the client locked.
 func (b *Broker) part(cl *client, c *connection, cause willCause) (due []*will) {
 	cl.conn = nil
+	cl.left = departure{time.Now(), c.departureReason()}
 	cl.sub.session.Detach(c)
 	b.metrics.clients.Dec()
 	due = b.startWill(cl, c, cause)

@@ -85,6 +85,7 @@ func (c *connection) run() error {
 			}
 			continue
 		}
+		c.packets++
 		if err := c.handle(b.b[b.r : b.r+size]); err != nil {
 			return err
 		}
@@ -102,6 +103,7 @@ func (c *connection) stop(err error) error {
 
 // fill reads more. need is the size of the packet that is arriving, 0 if unknown.
 func (c *connection) fill(need int) error {
+	c.countPackets()
 	c.buf.makeRoom(need, &c.b.buffers)
 	b := &c.buf
 	n, err := c.Conn.Read(b.b[b.w:])
@@ -114,6 +116,14 @@ func (c *connection) fill(need int) error {
 		err = io.ErrNoProgress
 	}
 	return err
+}
+
+// countPackets adds what was handled since the last read to the broker's count.
+func (c *connection) countPackets() {
+	if c.packets > 0 {
+		c.b.metrics.packets.Add(int64(c.packets))
+		c.packets = 0
+	}
 }
 
 // handle takes one packet.

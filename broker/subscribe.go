@@ -26,6 +26,7 @@ func (c *connection) onSubscribe(pk *packets.Packet) error {
 	}
 	codes := make([]byte, len(pk.Filters))
 	replays := make([]func(), 0, len(pk.Filters))
+	var shares []string // shared subscriptions that are new
 	for i := range pk.Filters {
 		f := &pk.Filters[i]
 		_, _, shared := message.SplitShare(f.Filter)
@@ -44,7 +45,11 @@ func (c *connection) onSubscribe(pk *packets.Packet) error {
 			RetainHandling: f.RetainHandling, ID: id,
 		}
 		codes[i] = o.QoS
-		if c.sub.subscribe(c.b, f.Filter, o, !shared) {
+		existed, replay := c.sub.subscribe(c.b, f.Filter, o, !shared)
+		if shared && !existed {
+			shares = append(shares, f.Filter)
+		}
+		if replay {
 			replays = append(replays, func() { c.b.replay(c.sub, f.Filter, o) })
 		}
 	}
@@ -52,6 +57,7 @@ func (c *connection) onSubscribe(pk *packets.Packet) error {
 	for _, replay := range replays {
 		replay()
 	}
+	c.b.collectShared(c.sub, shares)
 	return nil
 }
 
@@ -162,16 +168,17 @@ func (c *connection) answer(first byte, id uint16, codes []byte) {
 }
 
 // subscribe adds a subscription, or replaces the one with the same filter
-// [MQTT-3.8.4-3], and reports whether retained messages are to be sent for it, if it
-// may have some. The store knows that too, so that a restart does not cut it short.
-func (s *subscriber) subscribe(b *Broker, filter string, o topics.Option, retained bool) (replay bool) {
+// [MQTT-3.8.4-3]; it reports whether there was one and whether retained messages are to
+// be sent for it, if it may have some. The store knows that too, so that a restart does
+// not cut it short.
+func (s *subscriber) subscribe(b *Broker, filter string, o topics.Option, retained bool) (existed, replay bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ended {
-		return false
+		return false, false
 	}
 	filter = strings.Clone(filter) // it is a piece of the packet
-	_, existed := s.subs[filter]
+	_, existed = s.subs[filter]
 	replay = retained && (o.RetainHandling == 0 || o.RetainHandling == 1 && !existed) // [MQTT-3.3.1-9] [MQTT-3.3.1-10] [MQTT-3.3.1-11]
 	s.subs[filter] = o
 	if s.session.Durable() {
@@ -180,7 +187,7 @@ func (s *subscriber) subscribe(b *Broker, filter string, o topics.Option, retain
 		b.store.Append(store.Change{Kind: store.SubscriptionPut, Client: s.client.id, Filter: filter, Subscription: kept})
 	}
 	b.index.Subscribe(filter, s, o)
-	return replay
+	return existed, replay
 }
 
 // unsubscribe removes a subscription and reports whether there was one. What is in

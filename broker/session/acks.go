@@ -19,6 +19,9 @@ func (s *Session) Acknowledge(link Link, ack Ack, id uint16, reason byte) {
 			return
 		}
 		s.countRefusal(reason)
+		if f.confirm != nil {
+			f.confirm(reason)
+		}
 		s.land(f)
 	case Pubrec:
 		s.pubrec(a, f, id, reason)

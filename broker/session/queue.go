@@ -8,6 +8,8 @@ type item struct {
 	seq  uint64 // its number in the session; 0 while it has none
 	kept bool   // whether the store has it
 	dup  bool   // may have been sent before a restart
+	// confirm is told the reason code of the client's PUBACK; nil if nobody waits for it.
+	confirm func(reason byte)
 }
 
 // overhead is what a queued message costs besides its topic and payload, roughly.

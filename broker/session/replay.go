@@ -23,7 +23,9 @@ type replay struct {
 }
 
 // Replay sends the retained messages of a new subscription, as fast as the client
-// reads them: none is dropped and none makes another client wait. [MQTT-3.3.1-9]
+// reads them: none is dropped and none makes another client wait. A connection that
+// ends interrupts it, the next one of the session continues it; another subscription
+// with the same filter begins it anew. [MQTT-3.3.1-9] [MQTT-3.8.4-3]
 func (s *Session) Replay(filter string, qos byte, ids []uint32, source Source) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -201,8 +201,7 @@ func (s *Session) Detach(link Link) bool {
 		return false
 	}
 	s.at.Store(nil)
-	s.resend, s.held = nil, nil
-	s.dropReplays(func(r *replay) bool { return r.qos == 0 })
+	s.resend, s.held = nil, nil // retained messages that are still due go on with the next connection
 	return true
 }
 
