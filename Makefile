@@ -33,6 +33,10 @@ test: deps ## Run every test
 race: deps ## Run every test with the race detector (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race -timeout 30m ./...
 
+.PHONY: soak
+soak: ## Kill the server 300 times under load and check that nothing was lost
+	TOPICWIRE_KILLS=150 $(GO) test -count=1 -timeout 60m -v -run TestKill ./internal/crashtest
+
 .PHONY: lint
 lint: $(LINTER) ## Run the linter
 	$(LINTER) run ./...

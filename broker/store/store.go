@@ -37,6 +37,10 @@ type Store interface {
 	Close() error
 }
 
+// Grouper is a Store that can keep changes together: what is appended during f is
+// there after a crash as a whole or not at all. f must not wait for the store.
+type Grouper interface{ Group(f func()) }
+
 // Kind says what a change is.
 type Kind byte
 

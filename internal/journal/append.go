@@ -30,7 +30,7 @@ func (b *batch) reset() {
 
 // chunkSize is about how much goes into one message of the stream. The cost of a
 // message is spread over what is in it, and beyond this there is nothing to gain.
-const chunkSize = 256 << 10
+const chunkSize = 768 << 10
 
 // lengthSize is what stands in front of each record.
 const lengthSize = 4
@@ -61,6 +61,15 @@ func (j *Journal) End(b []byte) {
 	if j.failing && len(p.buf) > 4*j.options.MaxPending {
 		j.lose()
 	}
+}
+
+// Group calls f and keeps together what is appended meanwhile: after a crash all of it
+// is there or nothing, unless it is more than fits into one message of the stream. f
+// must not wait for the journal. The lock is not held.
+func (j *Journal) Group(f func()) {
+	j.groups.RLock()
+	defer j.groups.RUnlock()
+	f()
 }
 
 // lose drops what waits: it is more than may wait. What is still needed of it stays in

@@ -96,6 +96,9 @@ func (j *Journal) take(spare *batch, last time.Time, crowd bool) (*batch, bool) 
 			wait = time.Until(since.Add(lazy))
 		}
 		if wait <= 0 {
+			j.mu.Unlock()
+			j.groups.Lock() // until no group is half done
+			j.mu.Lock()
 			spare.reset()
 			j.pending, j.flight = spare, p
 			p.end, p.safe = j.next, j.next
@@ -104,6 +107,7 @@ func (j *Journal) take(spare *batch, last time.Time, crowd bool) (*batch, bool) 
 			}
 			several := len(p.waiters) > 1
 			j.mu.Unlock()
+			j.groups.Unlock()
 			return p, several
 		}
 		j.mu.Unlock()

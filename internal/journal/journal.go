@@ -83,6 +83,7 @@ type Journal struct {
 	owners  [parts]Replayer
 	writer  [8]byte // tells this process's chunks from others'
 
+	groups  sync.RWMutex // read-locked by groups that are under way
 	mu      sync.Mutex
 	pending *batch // what waits to be written
 	flight  *batch // what is being written; nil if nothing is
