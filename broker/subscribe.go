@@ -88,6 +88,11 @@ func (c *connection) mayNotSubscribe(filter string, i int) reason {
 	case !c.free && !c.principal.May(auth.Subscribe, rest):
 		return reasonNotAuthorized
 	}
+	if c.sub.session.Durable() {
+		if err := c.b.store.Err(); err != nil {
+			return refusalReason(err)
+		}
+	}
 	return reasonSuccess
 }
 

@@ -89,6 +89,8 @@ type world struct {
 	willsDue    []string
 	retained    *publisher
 
+	mayRefuse bool // the store is away at times
+
 	mu      sync.Mutex
 	invoked map[string]int
 }
@@ -105,6 +107,12 @@ type publisher struct {
 
 func newWorld(t *testing.T, durability string, seed uint64) *world {
 	t.Helper()
+	return newWorldWith(t, "{durability: "+durability+"}", seed)
+}
+
+// newWorldWith is newWorld with the store section given.
+func newWorldWith(t *testing.T, store string, seed uint64) *world {
+	t.Helper()
 	w := &world{t: t, dir: t.TempDir(), seed: seed, rng: rand.New(rand.NewPCG(seed, 0)), finish: make(chan struct{}), invoked: map[string]int{}}
 	w.ctx, w.stop = context.WithCancel(t.Context())
 	t.Cleanup(func() {
@@ -115,14 +123,14 @@ func newWorld(t *testing.T, durability string, seed uint64) *world {
 	t.Cleanup(function.Close)
 	testkit.WriteFiles(t, w.dir, map[string]string{"config.yaml": fmt.Sprintf(`
 listen: {mqtt: 127.0.0.1:0, http: 127.0.0.1:0}
-store: {durability: %s}
+store: %s
 functions:
   f: {http: %s}
 rules:
   - name: work
     sql: SELECT encode(*, 'base64') AS p, topic() AS t FROM 'load/#'
     actions: [{lambda: {function: f, reply: {topic: "reply/${topic(2)}", qos: 1}}}]
-`, durability, function.URL)})
+`, store, function.URL)})
 	return w
 }
 

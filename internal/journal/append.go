@@ -12,6 +12,14 @@ type batch struct {
 	safe    uint64 // records below are needed by nobody once the batch is durable
 }
 
+// giveUp takes out those who wait.
+func (b *batch) giveUp() []func(error) {
+	waiters := append([]func(error){}, b.waiters...)
+	clear(b.waiters)
+	b.waiters = b.waiters[:0]
+	return waiters
+}
+
 // cut is the end of a chunk in a batch's buffer, and the number of the first record
 // after it.
 type cut struct {
@@ -79,6 +87,13 @@ func (j *Journal) lose() {
 	j.metrics.dropped.Add(int64(j.next - j.done))
 	j.pending.buf, j.pending.cuts, j.pending.last = j.pending.buf[:0], j.pending.cuts[:0], 0
 	j.ledger.rewrite = j.next
+	if waiters, err := j.pending.giveUp(), j.err; len(waiters) > 0 {
+		go func() { // whoever appends may hold what they need
+			for _, done := range waiters {
+				done(err)
+			}
+		}()
+	}
 }
 
 // Put appends a record that is kept until [Journal.Drop], or what has become of it: the
