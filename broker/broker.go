@@ -68,6 +68,7 @@ type Broker struct {
 	ws        *listen.WebSocket
 	limiter   *listen.Limiter
 	flusher   *listen.Flusher
+	listening *listen.Metrics
 
 	index     *topics.Index[*subscriber]
 	retained  *topics.Retained
@@ -118,16 +119,24 @@ func New(cfg Config, opts Options) (*Broker, error) {
 	b.sessions = &session.Env{
 		Config:   session.Config{MaxQueued: l.Queue.MaxMessages, MaxQueuedBytes: int64(l.Queue.MaxBytes), Policy: l.Queue.Policy},
 		Store:    b.store,
+		Hold:     !volatile(b.store),
 		Counters: &session.Counters{},
 		Now:      time.Now,
 	}
-	b.metrics = newMetrics(opts.Metrics, b)
+	b.metrics, b.listening = newMetrics(opts.Metrics, b), listen.NewMetrics(opts.Metrics)
 	b.mochi = newMochi(b)
-	if err := b.open(&cfg.Listen, opts.TLS, listen.NewMetrics(opts.Metrics)); err != nil {
+	if err := b.open(&cfg.Listen, opts.TLS); err != nil {
 		b.Close()
 		return nil, err
 	}
 	return b, nil
+}
+
+// volatile reports whether a store forgets with the process, so that nothing has to
+// wait for it.
+func volatile(s store.Store) bool {
+	_, is := s.(*store.Memory)
+	return is
 }
 
 // newMochi makes the mochi server. Its Serve is never called: that would start a loop
@@ -152,9 +161,9 @@ func newMochi(b *Broker) *mqtt.Server {
 }
 
 // open opens the listeners.
-func (b *Broker) open(cfg *listen.Config, tlsConfig *tls.Config, m *listen.Metrics) error {
+func (b *Broker) open(cfg *listen.Config, tlsConfig *tls.Config) error {
 	opts := listen.Options{
-		Limiter: b.limiter, Metrics: m, Flusher: b.flusher, Log: b.log,
+		Limiter: b.limiter, Metrics: b.listening, Flusher: b.flusher, Log: b.log,
 		ConnectTimeout: b.limits.ConnectTimeout,
 		WriteTimeout:   2 * b.limits.SlowTimeout, // after our own, which knows whether it matters
 		Drain:          b.limits.ShutdownTimeout,

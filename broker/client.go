@@ -32,6 +32,7 @@ type client struct {
 type subscriber struct {
 	session *session.Session
 	client  *client
+	local   *local // in their place for a subscriber in this process: see NewLocal
 
 	// receive is asked before a delivery; nil = everything is allowed.
 	receive atomic.Pointer[auth.Principal]
@@ -39,6 +40,8 @@ type subscriber struct {
 	mu    sync.Mutex
 	subs  map[string]topics.Option
 	ended bool // takes no more subscriptions
+
+	replaying []string // filters whose retained messages a restart has cut short; while restoring
 }
 
 // mayReceive reports whether the session may be sent messages of a topic.
@@ -128,6 +131,7 @@ func (b *Broker) takeOver(c *connection) (present bool, due []*will) {
 		b.schedule.cancel(cl.expires)
 		cl.expires = nil
 	}
+	info.stored = info.expiry > 0 || c.will != nil || cl.will != nil || cl.sub != nil && cl.sub.session.Durable()
 	if cl.sub != nil && (info.clean || cl.owner != c.principal.Name) {
 		// A clean start [MQTT-3.1.2-4], or somebody else: a session and what waits in it
 		// belong to the principal that began it.
@@ -236,8 +240,7 @@ func (b *Broker) endSession(cl *client) (due []*will) {
 	b.shareOutIf(sub, func(string) bool { return true })
 	sub.session.End()
 	if cl.will != nil {
-		due = append(due, cl.will)
-		b.dropWill(cl)
+		due = append(due, b.takeWaitingWill(cl))
 	}
 	return due
 }

@@ -35,6 +35,7 @@ type connection struct {
 	// For the reading goroutine.
 	buf       buffer
 	now       time.Time // of the last read; the time of receipt of all that came with it
+	packets   int       // handled and not yet counted
 	publish   publish
 	will      *will    // what is to be published for it when it is lost
 	aliases   []string // topic by inbound alias - 1; "" = not set

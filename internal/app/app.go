@@ -17,6 +17,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/topicwire/topicwire/bridge"
+	"github.com/topicwire/topicwire/bridge/grip"
 	"github.com/topicwire/topicwire/broker"
 	"github.com/topicwire/topicwire/broker/listen"
 	"github.com/topicwire/topicwire/internal/config"
@@ -51,9 +52,11 @@ type app struct {
 	bridge    *bridge.Bridge
 	functions *functions
 	web       *webServer
+	door      *grip.Door
 	live      *Live
 	certs     *listen.Certificates // nil without TLS listeners
 	tls       *tls.Config          // the same
+	durable   durable
 	stopping  atomic.Bool
 	reloads   int
 }
@@ -77,6 +80,12 @@ func Run(ctx context.Context, o Options) error {
 		a.log.Warn().Msg(w.String())
 	}
 
+	// What was kept comes before those who keep something, and is closed after them.
+	defer a.closeStore()
+	if err := a.openStore(ctx, cfg); err != nil {
+		return err
+	}
+
 	// Functions first: the rules are compiled against them.
 	if a.functions, err = newFunctions(cfg, a.log, a.metrics); err != nil {
 		return err
@@ -94,6 +103,10 @@ func Run(ctx context.Context, o Options) error {
 	}
 	a.newBridge()
 	a.bridge.Load(program)
+	if err := a.newDoor(cfg); err != nil {
+		a.broker.Close()
+		return err
+	}
 
 	// Every address is bound before anything runs, so that one in use ends the start.
 	if a.web, err = a.newWeb(ctx, cfg); err != nil {
@@ -110,6 +123,7 @@ func (a *app) run(ctx context.Context, cfg *config.Config, program *bridge.Progr
 		{"broker", func(ctx context.Context) error { return a.broker.Serve(ctx, a.accept) }},
 		{"bridge", a.bridge.Run},
 		{"web", a.web.Run},
+		{"routes", a.door.Run},
 		{"reload", reload.Run},
 	}
 	if a.certs != nil {
@@ -148,7 +162,9 @@ func (a *app) newBroker(cfg *config.Config) error {
 		}
 		a.certs, a.tls = certs, certs.TLSConfig()
 	}
-	b, err := broker.New(cfg.Config, broker.Options{Log: a.log, Metrics: a.metrics, TLS: a.tls, Version: a.options.Version})
+	b, err := broker.New(cfg.Config, broker.Options{
+		Log: a.log, Metrics: a.metrics, Store: a.brokerStore(), TLS: a.tls, Version: a.options.Version,
+	})
 	if err != nil {
 		return err
 	}
@@ -185,6 +201,7 @@ func (a *app) routes(cfg *config.Config) http.Handler {
 	mux.HandleFunc("GET /healthz", h.alive)
 	mux.HandleFunc("GET /readyz", h.ready)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(a.metrics, promhttp.HandlerOpts{Registry: a.metrics}))
+	mux.Handle("/", a.door)
 	return mux
 }
 
@@ -201,7 +218,7 @@ func (a *app) checks() map[string]error {
 	if a.stopping.Load() {
 		stopping = errors.New("the server is stopping")
 	}
-	return map[string]error{"server": stopping}
+	return map[string]error{"server": stopping, "store": a.storeProblem()}
 }
 
 func logger(o Options, c obs.Config) zerolog.Logger {
