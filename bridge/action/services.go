@@ -73,6 +73,7 @@ func withCall(ctx context.Context, t *Task) context.Context {
 		Topic:     t.Message.Topic,
 		ClientID:  t.Message.From.ClientID,
 		User:      t.Message.Props.User,
+		Hops:      t.Message.Hops,
 	})
 }
 

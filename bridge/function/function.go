@@ -99,6 +99,9 @@ func clientContext(c Call) string {
 	if c.ClientContext != "" {
 		return c.ClientContext
 	}
+	if c.Rule == "" && c.Topic == "" && c.ClientID == "" && len(c.User) == 0 {
+		return "" // no message caused it: somebody invokes the function by itself
+	}
 	custom := make(map[string]string, 4+len(c.User))
 	for _, f := range [...]struct{ key, value string }{
 		{"requestId", c.RequestID}, {"rule", c.Rule}, {"topic", c.Topic}, {"clientId", c.ClientID},
@@ -109,9 +112,6 @@ func clientContext(c Call) string {
 	}
 	for _, p := range c.User {
 		custom["user."+p.Key] = p.Value
-	}
-	if len(custom) == 0 {
-		return ""
 	}
 	doc, err := json.Marshal(map[string]any{"custom": custom})
 	if err != nil {
