@@ -13,8 +13,14 @@ import (
 func TestInvokeLater(t *testing.T) {
 	called := make(chan function.Call, 8)
 	f := functions{
-		"f":    func(ctx context.Context, _ []byte) ([]byte, error) { called <- function.CallFrom(ctx); return []byte("1"), nil },
-		"fail": func(ctx context.Context, _ []byte) ([]byte, error) { called <- function.CallFrom(ctx); return nil, errThrown },
+		"f": func(ctx context.Context, _ []byte) ([]byte, error) {
+			called <- function.CallFrom(ctx)
+			return []byte("1"), nil
+		},
+		"fail": func(ctx context.Context, _ []byte) ([]byte, error) {
+			called <- function.CallFrom(ctx)
+			return nil, errThrown
+		},
 	}
 	b, _, _ := start(t, bridge.Options{}, compile(t, f))
 	for _, name := range []string{"fail", "f"} {
