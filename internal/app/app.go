@@ -53,6 +53,7 @@ type app struct {
 	mqtt      []mqttAddress
 	bridge    *bridge.Bridge
 	functions *functions
+	doors     *doors
 	web       *webServer
 	door      *grip.Door
 	live      *Live
@@ -91,8 +92,10 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 
-	// Functions first: the rules are compiled against them.
-	if a.functions, err = newFunctions(cfg, a.log, a.metrics); err != nil {
+	// Functions first: the rules are compiled against them. They learn of the doors that
+	// they talk back through when their processes start.
+	a.doors = newDoors(a, cfg.Doors)
+	if a.functions, err = newFunctions(cfg, a.log, a.metrics, a.doors.env); err != nil {
 		return err
 	}
 	defer a.functions.close()
@@ -136,6 +139,7 @@ func (a *app) run(ctx context.Context, cfg *config.Config, program *bridge.Progr
 		{"functions", a.functions.Run},
 		{"auth", a.runAuth},
 		{"broker", func(ctx context.Context) error { return a.broker.Serve(ctx, a.accept) }},
+		{"doors", a.doors.Run}, // of the functions: those that the bridge waits for may use them
 		{"bridge", a.bridge.Run},
 		{"web", a.web.Run},
 		{"routes", a.door.Run},
@@ -205,7 +209,15 @@ func (a *app) newBridge() {
 }
 
 func (a *app) newWeb(ctx context.Context, cfg *config.Config) (*webServer, error) {
-	return newWebServer(ctx, a.log, a.routes(cfg), cfg.Listen.HTTP, cfg.Listen.HTTPS, a.tls)
+	handler := a.doors.open(cfg, a.routes(cfg))
+	if err := a.doors.listen(ctx); err != nil {
+		return nil, err
+	}
+	web, err := newWebServer(ctx, a.log, handler, cfg.Listen.HTTP, cfg.Listen.HTTPS, a.tls)
+	if err != nil {
+		a.doors.close()
+	}
+	return web, err
 }
 
 // routes are the doors of the HTTP listener.

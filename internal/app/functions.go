@@ -23,10 +23,12 @@ type functions struct {
 	running  sync.WaitGroup
 }
 
-func newFunctions(cfg *config.Config, log zerolog.Logger, metrics prometheus.Registerer) (*functions, error) {
+// newFunctions makes the functions of cfg. env gives the processes of emulated ones
+// variables: see emulator.Options.EnvFor.
+func newFunctions(cfg *config.Config, log zerolog.Logger, metrics prometheus.Registerer, env func(function, token string) map[string]string) (*functions, error) {
 	f := &functions{
 		options: function.Options{Log: log, Metrics: metrics, Emulator: function.EmulatorOptions{
-			Log: log, Metrics: metrics, BaseDir: cfg.Dir, RootWarning: new(sync.Once),
+			Log: log, Metrics: metrics, BaseDir: cfg.Dir, RootWarning: new(sync.Once), EnvFor: env,
 		}},
 	}
 	r, err := function.NewRegistry(cfg.Functions, f.options, nil)
