@@ -81,6 +81,8 @@ type Broker struct {
 
 	connections    connections
 	accept         atomic.Pointer[Accept]
+	keep           atomic.Pointer[Keep]
+	watch          atomic.Pointer[func(*message.Message)]
 	running        atomic.Pointer[context.Context]
 	stopped        atomic.Bool
 	serial         atomic.Uint64
