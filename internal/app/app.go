@@ -56,6 +56,7 @@ type app struct {
 	live      *Live
 	certs     *listen.Certificates // nil without TLS listeners
 	tls       *tls.Config          // the same
+	durable   durable
 	stopping  atomic.Bool
 	reloads   int
 }
@@ -77,6 +78,12 @@ func Run(ctx context.Context, o Options) error {
 	}
 	for _, w := range cfg.Warnings {
 		a.log.Warn().Msg(w.String())
+	}
+
+	// What was kept comes before those who keep something, and is closed after them.
+	defer a.closeStore()
+	if err := a.openStore(ctx, cfg); err != nil {
+		return err
 	}
 
 	// Functions first: the rules are compiled against them.
@@ -155,7 +162,9 @@ func (a *app) newBroker(cfg *config.Config) error {
 		}
 		a.certs, a.tls = certs, certs.TLSConfig()
 	}
-	b, err := broker.New(cfg.Config, broker.Options{Log: a.log, Metrics: a.metrics, TLS: a.tls, Version: a.options.Version})
+	b, err := broker.New(cfg.Config, broker.Options{
+		Log: a.log, Metrics: a.metrics, Store: a.brokerStore(), TLS: a.tls, Version: a.options.Version,
+	})
 	if err != nil {
 		return err
 	}
@@ -209,7 +218,7 @@ func (a *app) checks() map[string]error {
 	if a.stopping.Load() {
 		stopping = errors.New("the server is stopping")
 	}
-	return map[string]error{"server": stopping}
+	return map[string]error{"server": stopping, "store": a.storeProblem()}
 }
 
 func logger(o Options, c obs.Config) zerolog.Logger {
