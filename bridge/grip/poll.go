@@ -48,7 +48,7 @@ func (x *exchange) poll(hold *wire.Hold, held *wire.Response) {
 		http.Error(x.w, err.Error(), http.StatusServiceUnavailable)
 		return
 	}
-	sub := x.d.options.Space.Subscriber(mayReceive(x.grant), p.receive)
+	sub := x.d.options.Space.Holder(mayReceive(x.grant), p.receive)
 	for _, b := range channels {
 		if err := sub.Subscribe(b.topic, x.route.Retained || b.Retained); err != nil {
 			x.d.window.close()

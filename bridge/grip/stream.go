@@ -73,7 +73,7 @@ func (x *exchange) stream(hold *wire.Hold, head *wire.Response) {
 	defer release()
 	seq, resumes := x.lastSeen(channels)
 	s.reading = resumes
-	sub := x.d.options.Space.Subscriber(mayReceive(x.grant), s.receive)
+	sub := x.d.options.Space.Holder(mayReceive(x.grant), s.receive)
 	defer sub.Close()
 	for _, b := range channels {
 		if err := sub.Subscribe(b.topic, (x.route.Retained || b.Retained) && !resumes); err != nil {
