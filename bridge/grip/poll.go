@@ -107,7 +107,13 @@ func publicationFor(i *wire.Item) *publication {
 // of the handler.
 func (p *poll) wait() *answer {
 	x := p.x
-	if last := x.behind(p.channels); len(last) > 0 && x.tries < mostTries {
+	p.mu.Lock()
+	var last []string
+	if !p.done {
+		last = x.behind(p.channels)
+	}
+	p.mu.Unlock()
+	if len(last) > 0 && x.tries < mostTries {
 		return p.askAgain(last)
 	}
 	timeout := p.hold.Timeout
