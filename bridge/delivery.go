@@ -91,6 +91,9 @@ func outcomeOf(err error) string {
 	if _, ok := errors.AsType[*givenUpError](err); ok {
 		return outcomeGivenUp
 	}
+	if errors.Is(err, action.ErrItem) {
+		return "item_failure"
+	}
 	return function.Outcome(err)
 }
 

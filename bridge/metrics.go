@@ -16,7 +16,7 @@ type metrics struct {
 	actions                              *prometheus.CounterVec
 	seconds                              *prometheus.HistogramVec
 	wait                                 prometheus.Histogram
-	latency                              *prometheus.HistogramVec
+	latency, batches                     *prometheus.HistogramVec
 	replies                              *prometheus.CounterVec
 	errorActionsFailed                   *prometheus.CounterVec
 }
@@ -51,6 +51,10 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		latency: register(r, prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "topicwire_bridge_latency_seconds", Help: "Time from accepting a message to the end of an action that succeeded, retries included.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 4, 12), // 1 ms to over an hour
+		}, []string{"rule"})),
+		batches: register(r, prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "topicwire_bridge_batch_messages", Help: "Messages in a batch.",
+			Buckets: prometheus.ExponentialBuckets(1, 4, 8), // 1 to 16,384
 		}, []string{"rule"})),
 		replies: register(r, prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "topicwire_bridge_replies_total",

@@ -46,9 +46,11 @@ type State struct {
 	Attempts []Attempt `json:"attempts,omitempty"`
 	// Tried is how many attempts have been made.
 	Tried int `json:"tried,omitempty"`
-	// Own is how many of them failed of the function itself, and of this job: not the
-	// ones whose batch was taken apart afterwards.
+	// Own is how many of them failed of the function itself, and of this job.
 	Own int `json:"own,omitempty"`
+	// Split is how many count for nothing, because the job failed with others of its
+	// batch and not by itself.
+	Split int `json:"split,omitempty"`
 	// Due is when the next attempt may be made; zero for at once.
 	Due time.Time `json:"due,omitzero"`
 	// Dead is when the job was given up and became a dead letter; zero while it lives.

@@ -172,7 +172,7 @@ func (o *Outbox) due(w *Work) time.Time {
 func (o *Outbox) ready(q *queue, w *Work) {
 	g := q.groupOf(w)
 	w.group = g
-	if w.Tries() > 0 || w.most > 0 {
+	if w.Tries() > 0 || w.most > 0 || !w.Replay && w.State.Split > 0 {
 		g.back.push(w)
 	} else {
 		g.ready.push(w)

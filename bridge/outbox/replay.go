@@ -69,7 +69,7 @@ func (o *Outbox) Replay(match func(*Letter) bool, perSecond float64, change func
 // replay lets a dead letter wait for its turn like a new job.
 func (o *Outbox) replay(w *Work) {
 	q := o.queueOf(w.Job.Queue)
-	w.queue, w.before = q, w.State.Tried
+	w.queue, w.before = q, w.State.Tried-w.State.Split
 	w.State.Own, w.State.Due = 0, time.Time{}
 	o.enter(q, w)
 }

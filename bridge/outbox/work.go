@@ -37,6 +37,9 @@ type Result struct {
 	Attempt Attempt
 	// Own says that the function itself failed, as [State.Own] counts it.
 	Own bool
+	// Split says that the attempt is to count for nothing, because the job failed with
+	// others and not by itself.
+	Split bool
 	// Nothing says that there was no attempt after all: nothing was called.
 	Nothing bool
 	// Wait is how long to wait before the next attempt, with Again.
@@ -85,9 +88,9 @@ func newWork(e Entry) *Work {
 // letter was replayed.
 func (w *Work) Born() time.Time { return w.born }
 
-// Tries is how many attempts were made: all of them or, of a replayed letter, those
-// since.
-func (w *Work) Tries() int { return w.State.Tried - w.before }
+// Tries is how many attempts count: all that the job was the cause of or, of a replayed
+// letter, those since.
+func (w *Work) Tries() int { return w.State.Tried - w.State.Split - w.before }
 
 // kept is the entry as the Log has it.
 func (w *Work) kept() Entry {
@@ -107,6 +110,9 @@ func (s *State) failed(r *Result) {
 	s.Tried++
 	if r.Own {
 		s.Own++
+	}
+	if r.Split {
+		s.Split++
 	}
 	// Never in place: whoever lists dead letters may hold the slice.
 	kept := s.Attempts
