@@ -118,7 +118,10 @@ func Run(ctx context.Context, o Options) error {
 	if err := a.newBroker(cfg); err != nil {
 		return err
 	}
-	a.newBridge()
+	if err := a.newBridge(ctx, cfg); err != nil {
+		a.broker.Close()
+		return err
+	}
 	a.bridge.Load(program)
 	if err := a.newDoor(cfg); err != nil {
 		a.broker.Close()
@@ -128,7 +131,7 @@ func Run(ctx context.Context, o Options) error {
 	// Every address is bound before anything runs, so that one in use ends the start.
 	if a.web, err = a.newWeb(ctx, cfg); err != nil {
 		a.broker.Close()
-		return err
+		return errors.Join(err, a.bridge.Close())
 	}
 	return a.run(ctx, cfg, program, reloader)
 }
@@ -199,13 +202,16 @@ func (a *app) newBroker(cfg *config.Config) error {
 	return nil
 }
 
-func (a *app) newBridge() {
-	o := bridge.Options{Publisher: a.broker, MayReceive: a.broker.MayReceive, Log: a.log, Metrics: a.metrics}
+func (a *app) newBridge(ctx context.Context, cfg *config.Config) (err error) {
+	o := bridge.Options{
+		Publisher: a.broker, MayReceive: a.broker.MayReceive, Store: a.bridgeStore(), Outbox: cfg.Outbox, Log: a.log, Metrics: a.metrics,
+	}
 	if a.options.Live {
 		a.live = NewLive(a.options.Out, a.options.Color)
 		o.Observe = a.live.Observe
 	}
-	a.bridge = bridge.New(o)
+	a.bridge, err = bridge.New(ctx, o)
+	return err
 }
 
 func (a *app) newWeb(ctx context.Context, cfg *config.Config) (*webServer, error) {

@@ -100,8 +100,8 @@ func (a *app) reload(old *config.Config) (*config.Config, error) {
 		a.log.Warn().Msg(w.String())
 	}
 	a.log.Info().Int("reload", a.reloads).Int("rules", len(cfg.Rules)).Int("functions", len(cfg.Functions)).Msg("configuration loaded")
-	if !reflect.DeepEqual(cfg.Listen, old.Listen) || !reflect.DeepEqual(cfg.Limits, old.Limits) || !reflect.DeepEqual(cfg.Log, old.Log) || !reflect.DeepEqual(cfg.Store, old.Store) {
-		a.log.Warn().Msg("listen, limits, store or log have changed: restart the server for that")
+	if !reflect.DeepEqual(cfg.Listen, old.Listen) || !reflect.DeepEqual(cfg.Limits, old.Limits) || !reflect.DeepEqual(cfg.Log, old.Log) || !reflect.DeepEqual(cfg.Store, old.Store) || cfg.Outbox != old.Outbox {
+		a.log.Warn().Msg("listen, limits, store, outbox or log have changed: restart the server for that")
 	}
 	return cfg, nil
 }
