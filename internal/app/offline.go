@@ -22,13 +22,16 @@ func Check(path string) (*config.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := newFunctions(cfg, zerolog.Nop(), prometheus.NewRegistry())
+	f, err := newFunctions(cfg, zerolog.Nop(), prometheus.NewRegistry(), nil)
 	if err != nil {
 		return nil, err
 	}
 	defer f.close()
 	if _, err := bridge.Compile(cfg.Rules, f.current()); err != nil {
 		return nil, cfg.Explain(err)
+	}
+	if _, err := newAuth(cfg, f, nil, nil, zerolog.Nop(), nil); err != nil {
+		return nil, err
 	}
 	return cfg, nil
 }
@@ -52,7 +55,7 @@ func Invoke(ctx context.Context, o InvokeOptions) ([]byte, error) {
 		return nil, err
 	}
 	log := obs.NewLogger(obs.Config{Level: o.LogLevel, Format: cfg.Log.Format}, o.Log)
-	f, err := newFunctions(cfg, log, prometheus.NewRegistry())
+	f, err := newFunctions(cfg, log, prometheus.NewRegistry(), nil)
 	if err != nil {
 		return nil, err
 	}
