@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"time"
 
+	"github.com/topicwire/topicwire/bridge/action"
 	"github.com/topicwire/topicwire/internal/journal"
 )
 
@@ -30,6 +32,7 @@ const (
 	entryMessage
 	entrySource
 	entryState
+	entryRest // what this file has no place of its own for, as JSON
 )
 
 // The stages, as records have them; 0 = written out.
@@ -64,6 +67,10 @@ func (e *entry) AppendTo(b []byte) []byte {
 	if state {
 		flags |= entryState
 	}
+	rest, more := e.rest()
+	if more {
+		flags |= entryRest
+	}
 	stage := stageNumber(j.Stage)
 	b = append(b, recEntry, entryVersion, flags, stage)
 	if stage == 0 {
@@ -84,10 +91,22 @@ func (e *entry) AppendTo(b []byte) []byte {
 	if j.Payload != nil && !e.same {
 		b = journal.AppendString(b, j.Payload)
 	}
+	if more {
+		b = journal.AppendString(b, appendJSON(nil, rest))
+	}
 	if state {
 		b = appendState(b, &e.State)
 	}
 	return b
+}
+
+// rest is the job without what the record has a place of its own for, and whether
+// that is anything: most jobs have only some of the fields.
+func (e *entry) rest() (*Job, bool) {
+	j := e.Job
+	j.ID, j.Rule, j.Spec, j.Message, j.Payload = "", "", action.Spec{}, nil, nil
+	j.Stage, j.Queue, j.Accepted, j.Source, j.Local = "", "", time.Time{}, nil, nil
+	return &j, !reflect.ValueOf(&j).Elem().IsZero()
 }
 
 func (s *State) zero() bool { return reflect.ValueOf(s).Elem().IsZero() }
@@ -151,7 +170,7 @@ func (l *JournalLog) replayEntry(r *journal.Reader) error {
 		return fmt.Errorf("%w: an entry of the outbox in form %d, and this one knows %d", journal.ErrVersion, version, entryVersion)
 	}
 	e := &entry{}
-	j := &e.Job
+	var j Job
 	switch {
 	case stage == 0:
 		j.Stage = Stage(f.text())
@@ -179,6 +198,17 @@ func (l *JournalLog) replayEntry(r *journal.Reader) error {
 			return err
 		})
 	}
+	if flags&entryRest != 0 {
+		f.then(func() error {
+			doc, err := r.Bytes()
+			if err != nil {
+				return err
+			}
+			return json.Unmarshal(doc, &e.Job)
+		})
+	}
+	e.Job.ID, e.Job.Rule, e.Job.Payload = j.ID, j.Rule, j.Payload
+	e.Job.Stage, e.Job.Queue, e.Job.Accepted = j.Stage, j.Queue, j.Accepted
 	if flags&entryState != 0 {
 		f.then(func() (err error) { e.State, err = decodeJSON[State](r.Rest()); return err })
 	}
