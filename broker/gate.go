@@ -7,6 +7,7 @@ import (
 	mqtt "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/packets"
 
+	"github.com/topicwire/topicwire/broker/auth"
 	"github.com/topicwire/topicwire/broker/listen"
 )
 
@@ -131,13 +132,21 @@ func (g *gate) OnSessionEstablished(cl *mqtt.Client, _ packets.Packet) {
 	c.SetMaxPacketSize(b.limits.MaxPacketSize)
 	c.SetKeepAlive(keepAliveTimeout(info.keepAlive))
 	c.Established()
+	if c.quota != nil {
+		c.SetPace(c.pace)
+	}
 	c.established.Store(true)
 	c.packets++ // the CONNECT
 	b.metrics.connects.Add(1)
 	b.log.Debug().Str("client", c.origin.ClientID).Stringer("remote", c.origin.Addr).Stringer("via", c.origin.Via).
 		Uint8("version", c.version).Bool("session_present", info.present).Msg("client connected")
+	c.watchPrincipal()
 	if c.attach(info) && info.present {
 		b.collectShared(c.sub, c.sub.sharedFilters())
+	}
+	c.connected()
+	if d := c.principal.Decide(auth.Connect, c.origin.ClientID); !d.Allowed { // policies have changed meanwhile
+		c.disconnectSaying(reasonNotAuthorized, c.denied(d))
 	}
 }
 
@@ -147,7 +156,7 @@ func (c *connection) attach(info *connectInfo) bool {
 	owner := c.sub.client
 	owner.mu.Lock()
 	defer owner.mu.Unlock()
-	if owner.conn != c {
+	if owner.conn != c { // somebody has taken over meanwhile
 		return false
 	}
 	c.since, c.keepAlive = time.Now().UnixMilli(), info.keepAlive
@@ -232,6 +241,7 @@ func (b *Broker) handshake(c *connection) {
 // end undoes what a connection has set up.
 func (b *Broker) end(c *connection) {
 	b.connections.remove(c)
+	c.forgetPrincipal()
 	c.countPackets()
 	if c.buf.large != nil {
 		c.buf.release(&b.buffers)
