@@ -93,6 +93,8 @@ type Broker struct {
 	connections    connections
 	background     sync.WaitGroup // what asks for principals again
 	accept         atomic.Pointer[Accept]
+	keep           atomic.Pointer[Keep]
+	watch          atomic.Pointer[func(*message.Message)]
 	running        atomic.Pointer[context.Context]
 	stopped        atomic.Bool
 	serial         atomic.Uint64 // of connections; higher after every start of the server

@@ -86,6 +86,7 @@ func (a *app) reload(old *config.Config) (*config.Config, error) {
 		registry.Close()
 		return nil, err
 	}
+	a.tellFunctions(cfg)
 	// The new functions run before the rules that call them, and the old ones end when
 	// no rule calls them any more.
 	endOld := a.functions.swap(registry)
