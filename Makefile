@@ -29,6 +29,10 @@ deps: ## Install what the tests need, or say what to install
 test: deps ## Run every test
 	$(GO) test -timeout 15m ./...
 
+.PHONY: soak
+soak: deps ## Run 100,000 invocations and see what they leave behind
+	TOPICWIRE_SOAK=100000 $(GO) test -count=1 -timeout 30m -v -run TestNothingIsLeftBehind ./bridge/emulator
+
 .PHONY: race
 race: deps ## Run every test with the race detector (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race -timeout 30m ./...

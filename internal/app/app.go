@@ -94,7 +94,8 @@ func Run(ctx context.Context, o Options) error {
 
 	// Functions first: the rules are compiled against them. They learn of the doors that
 	// they talk back through when their processes start.
-	a.doors = newDoors(a, cfg.Doors)
+	a.keys, a.authority = new(auth.Keys), newAuthority(cfg)
+	a.doors = newDoors(a, cfg)
 	if a.functions, err = newFunctions(cfg, a.log, a.metrics, a.doors.env); err != nil {
 		return err
 	}
@@ -105,7 +106,6 @@ func Run(ctx context.Context, o Options) error {
 	}
 
 	// Who may connect: an authorizer is one of the functions.
-	a.keys, a.authority = new(auth.Keys), newAuthority(cfg)
 	if a.auth, err = newAuth(cfg, a.functions, a.keys, a.authorize, a.log, a.metrics); err != nil {
 		return err
 	}
@@ -204,7 +204,8 @@ func (a *app) newBroker(cfg *config.Config) error {
 
 func (a *app) newBridge(ctx context.Context, cfg *config.Config) (err error) {
 	o := bridge.Options{
-		Publisher: a.broker, MayReceive: a.broker.MayReceive, Store: a.bridgeStore(), Outbox: cfg.Outbox, Log: a.log, Metrics: a.metrics,
+		Publisher: a.broker, MayReceive: a.broker.MayReceive, MayPublish: a.doors.functionMay,
+		Store: a.bridgeStore(), Outbox: cfg.Outbox, Log: a.log, Metrics: a.metrics,
 	}
 	if a.options.Live {
 		a.live = NewLive(a.options.Out, a.options.Color)

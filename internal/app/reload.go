@@ -94,6 +94,7 @@ func (a *app) reload(old *config.Config) (*config.Config, error) {
 	a.door.Load(cfg.Routes)
 	endOld()
 	a.reloadPolicies(cfg)
+	a.doors.keys.load(a.functionPrincipals(cfg))
 	a.loadAuth(methods)
 	a.reloads++
 	for _, w := range cfg.Warnings {

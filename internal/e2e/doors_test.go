@@ -51,7 +51,7 @@ const loops = `
 listen: {mqtt: 127.0.0.1:0, http: 127.0.0.1:0}
 functions:
   publisher: {runtime: nodejs, path: PATH, handler: loop.publisher, timeout: 20s}
-  invoker: {runtime: nodejs, path: PATH, handler: loop.invoker, timeout: 30s, concurrency: 20}
+  invoker: {runtime: nodejs, path: PATH, handler: loop.invoker, timeout: 30s, concurrency: 20, concurrency_per_environment: 20}
 rules:
   - name: around
     sql: SELECT * FROM 'around'
