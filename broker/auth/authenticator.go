@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
@@ -28,6 +29,9 @@ type Options struct {
 	// Keys is the table of access keys that sigv4 looks in, besides those of its
 	// configuration; nil = an empty one.
 	Keys *Keys
+	// CheckCertificates reports whether a client's certificates, its own first, are good
+	// now; nil = those of the handshake are good for ever.
+	CheckCertificates func(certs []*x509.Certificate) error
 	// Invoke calls the functions of authorizers.
 	Invoke Invoke
 	// Authorize gives a principal that a method has named its Policy: it returns it, or a
@@ -161,6 +165,8 @@ func (a *Authenticator) entry(old *Set, cfg MethodConfig, limits BruteForceConfi
 	case cfg.JWT != nil:
 		e.name = nameJWT
 		e.Method, err = newJWT(*cfg.JWT, a.options.Log, a.metrics, a.now)
+	case cfg.X509 != nil:
+		e.name, e.Method = nameX509, newX509(*cfg.X509, a.options.CheckCertificates)
 	default:
 		err = errors.New("the method is empty")
 	}

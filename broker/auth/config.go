@@ -18,6 +18,7 @@ type MethodConfig struct {
 	Anonymous *AnonymousConfig `yaml:"anonymous" jsonschema_description:"Everybody, without credentials; only while every listener is on loopback. Put it last."`
 	Password  *PasswordConfig  `yaml:"password" jsonschema_description:"User names and passwords of a file that topicwire passwd (or htpasswd -B) writes."`
 	JWT       *JWTConfig       `yaml:"jwt" jsonschema_description:"JSON Web Tokens, as the password or in a WebSocket's or HTTP request's header, query or cookie."`
+	X509      *X509Config      `yaml:"x509" jsonschema_description:"Client certificates (mutual TLS), as far as listen.tls accepts them."`
 }
 
 // AnonymousConfig has no settings.
@@ -28,6 +29,7 @@ const (
 	nameAnonymous = "anonymous"
 	namePassword  = "password"
 	nameJWT       = "jwt"
+	nameX509      = "x509"
 )
 
 // names are the kinds that m has keys of: one, if it is right.
@@ -40,6 +42,7 @@ func (m *MethodConfig) names() []string {
 		{nameAnonymous, m.Anonymous != nil},
 		{namePassword, m.Password != nil},
 		{nameJWT, m.JWT != nil},
+		{nameX509, m.X509 != nil},
 	} {
 		if k.set {
 			names = append(names, k.name)
@@ -52,7 +55,7 @@ func (m *MethodConfig) names() []string {
 func (m MethodConfig) Check(report func(path, problem, remedy string)) {
 	switch names := m.names(); len(names) {
 	case 0:
-		report("", "the method is empty", "write one of anonymous: {}, password, jwt, with its settings")
+		report("", "the method is empty", "write one of anonymous: {}, password, jwt, x509: {}, with its settings")
 	case 1:
 	default:
 		report("", "one method has "+strings.Join(names, " and "), "make an item of each: a list item with one key")
@@ -69,8 +72,8 @@ func (c Config) Check(report func(path, problem, remedy string)) {
 			break
 		}
 		for _, name := range m.names() {
-			if seen[name] && name == namePassword {
-				report(fmt.Sprintf("methods[%d]", i), "there is a second "+name, "keep one: it refuses what it does not know, so that another would never be asked")
+			if seen[name] && name != nameJWT && name != nameAnonymous {
+				report(fmt.Sprintf("methods[%d]", i), "there is a second "+name, "keep one: the first decides about everybody of its kind, and the second would never be asked")
 			}
 			seen[name] = true
 		}

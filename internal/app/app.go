@@ -95,7 +95,7 @@ func Run(ctx context.Context, o Options) error {
 
 	// Who may connect: an authorizer is one of the functions.
 	a.keys = new(auth.Keys)
-	if a.auth, err = newAuth(cfg, a.functions, a.keys, a.log, a.metrics); err != nil {
+	if a.auth, err = newAuth(cfg, a.authOptions(cfg)); err != nil {
 		return err
 	}
 	if a.authFiles, err = config.NewWatcher(a.auth.Files()); err != nil {
@@ -168,6 +168,7 @@ func (a *app) newBroker(cfg *config.Config) error {
 			return err
 		}
 		a.certs, a.tls = certs, certs.TLSConfig()
+		certs.OnClientsChanged(a.recheck)
 	}
 	b, err := broker.New(cfg.Config, broker.Options{
 		Log: a.log, Metrics: a.metrics, Auth: []auth.Method{a.auth}, TLS: a.tls, Version: a.options.Version,
@@ -197,7 +198,11 @@ func (a *app) newBridge() {
 }
 
 func (a *app) newWeb(ctx context.Context, cfg *config.Config) (*webServer, error) {
-	return newWebServer(ctx, a.log, a.routes(cfg), cfg.Listen.HTTP, cfg.Listen.HTTPS, a.tls)
+	var shared *tls.Config
+	if a.certs != nil {
+		shared = a.certs.SharedTLSConfig()
+	}
+	return newWebServer(ctx, a.log, a.routes(cfg), cfg.Listen.HTTP, cfg.Listen.HTTPS, shared, a.broker.TakeTLS)
 }
 
 // routes are the doors of the HTTP listener.
