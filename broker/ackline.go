@@ -83,7 +83,8 @@ func (r *receipt) done(err error) {
 	r.left--
 	if err != nil && !r.why.failed() {
 		r.why = refusalReason(err)
-		l.c.b.log.Error().Err(err).Str("client", l.c.origin.ClientID).Msg("a published message could not be kept")
+		l.c.b.metrics.notKept.Inc()
+		l.c.b.log.Debug().Err(err).Str("client", l.c.origin.ClientID).Msg("a published message could not be kept")
 	}
 	last, why := r.left == 0, r.why
 	l.mu.Unlock()
@@ -107,9 +108,10 @@ func (l *ackLine) flush() {
 		r := l.line[l.head]
 		l.line[l.head] = nil
 		l.head++
-		if r.why.failed() && l.c.version < 5 && r.ack != session.Pubcomp {
-			// There is no negative acknowledgement before MQTT 5, and a positive one
-			// would be a lie: the client is to send the message again. [MQTT-3.3.5-2]
+		if r.why.failed() && (r.ack == session.Pubcomp && r.why != reasonIDNotFound || r.ack != session.Pubcomp && l.c.version < 5) {
+			// There is no negative acknowledgement before MQTT 5, and none for the second
+			// half of QoS 2; a positive one would be a lie: the client is to send the
+			// message, or its PUBREL, again. [MQTT-3.3.5-2]
 			l.fail()
 			return
 		}

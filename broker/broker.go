@@ -67,6 +67,7 @@ type Broker struct {
 	ws        *listen.WebSocket
 	handed    *listen.Handed // MQTT at HTTPS listeners
 	limiter   *listen.Limiter
+	rates     rates
 	flusher   *listen.Flusher
 	listening *listen.Metrics
 
@@ -111,6 +112,7 @@ func New(cfg Config, opts Options) (*Broker, error) {
 		index: topics.NewIndex[*subscriber](), retained: topics.NewRetained(),
 		seed: maphash.MakeSeed(), clients: clients{all: map[string]*client{}}, schedule: newSchedule(),
 		connections: connections{all: map[*connection]struct{}{}},
+		rates:       newRates(&l.RateLimits),
 		limiter:     listen.NewLimiter(l.Limits), flusher: listen.NewFlusher(),
 		qos0Limit: l.WriteBuffer / 4, refuseWhenFull: l.Queue.Policy == session.Refuse,
 	}
@@ -120,6 +122,7 @@ func New(cfg Config, opts Options) (*Broker, error) {
 	b.sessions = &session.Env{
 		Config:   session.Config{MaxQueued: l.Queue.MaxMessages, MaxQueuedBytes: int64(l.Queue.MaxBytes), Policy: l.Queue.Policy},
 		Store:    b.store,
+		Hold:     !volatile(b.store),
 		Counters: &session.Counters{},
 		Now:      time.Now,
 	}
@@ -130,6 +133,13 @@ func New(cfg Config, opts Options) (*Broker, error) {
 		return nil, err
 	}
 	return b, nil
+}
+
+// volatile reports whether a store forgets with the process, so that nothing has to
+// wait for it.
+func volatile(s store.Store) bool {
+	_, is := s.(*store.Memory)
+	return is
 }
 
 // newMochi makes the mochi server. Its Serve is never called: that would start a loop
@@ -195,7 +205,7 @@ func (b *Broker) open(cfg *listen.Config, tlsConfig *tls.Config) error {
 	}
 	opts.Name = "https"
 	b.handed = listen.NewHanded(b.serveConn, opts)
-	opts.Name = "websocket"
+	opts.Name, opts.MaxLifetime = "websocket", b.limits.MaxWebSocketLifetime
 	b.ws = listen.NewWebSocket(cfg.WebSocket, b.serveConn, opts)
 	return errors.Join(errs...)
 }
@@ -236,6 +246,15 @@ func (b *Broker) life() context.Context {
 // message, one from an HTTP door. It goes the way of every message. At QoS 1 and 2 a
 // nil error means that it is durable.
 func (b *Broker) Publish(ctx context.Context, m *message.Message) error {
+	if err := b.check(m); err != nil {
+		return err
+	}
+	b.metrics.published.Inc()
+	return b.publish(ctx, m, nil)
+}
+
+// check says why a message that did not come over MQTT cannot be taken.
+func (b *Broker) check(m *message.Message) error {
 	if b.life() == nil || b.stopped.Load() {
 		return ErrNotServing
 	}
@@ -255,8 +274,7 @@ func (b *Broker) Publish(ctx context.Context, m *message.Message) error {
 	if m.Received.IsZero() {
 		m.Received = time.Now()
 	}
-	b.metrics.published.Inc()
-	return b.publish(ctx, m, nil)
+	return nil
 }
 
 // MayReceive reports whether the client that sent o may receive messages from topic:

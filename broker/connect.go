@@ -24,6 +24,7 @@ type connectInfo struct {
 	keepAsked   uint16
 	params      session.Params
 	present     bool // Session Present
+	stored      bool // the store has changes that the client relies on
 	credentials auth.Credentials
 	refused     reason // why mochi must not go on; a CONNACK has been sent
 }
@@ -50,11 +51,22 @@ func (c *connection) onConnect(pk *packets.Packet) bool {
 		info.credentials.Password = append([]byte{}, pk.Connect.Password...)
 	}
 	c.negotiate(pk)
+	if !c.b.rates.connects.take(time.Now()) {
+		return c.refuseConnect(reasonConnectRate)
+	}
 	if r := c.authenticate(); r != reasonSuccess {
 		return c.refuseConnect(r)
 	}
+	if !c.b.rates.clients.take(info.clientID, time.Now()) {
+		return c.refuseConnect(reasonConnectRate)
+	}
 	if r := c.takeWill(pk); r != reasonSuccess {
 		return c.refuseConnect(r)
+	}
+	if info.expiry > 0 || c.will != nil {
+		if err := c.b.store.Err(); err != nil {
+			return c.refuseConnect(reasonServerUnavailable)
+		}
 	}
 	if most := c.b.limits.MaxSessions; c.b.clients.find(info.clientID) == nil && c.b.clients.len() >= most {
 		return c.refuseConnect(reasonQuotaExceeded)
@@ -98,10 +110,7 @@ func (c *connection) negotiate(pk *packets.Packet) {
 		info.expiryAsked = pk.Properties.SessionExpiryInterval
 		info.expiry = min(info.expiryAsked, most)
 	}
-	info.keepAlive = grantKeepAlive(pk.Connect.Keepalive, l)
-	if c.version < 5 {
-		info.keepAlive = pk.Connect.Keepalive // it could not be told otherwise
-	}
+	info.keepAlive = grantKeepAlive(pk.Connect.Keepalive, l) // before MQTT 5 the client is not told, as on AWS
 	info.params = session.Params{Version: c.version, ReceiveMaximum: uint16(l.MaxInflight)}
 	if c.version == 5 {
 		if r := pk.Properties.ReceiveMaximum; r > 0 {
@@ -138,7 +147,7 @@ func (c *connection) authenticate() reason {
 		_, c.free = p.Policy.(auth.AllowAll)
 		return reasonSuccess
 	case errors.Is(err, auth.ErrTooMany):
-		return reasonConnectionRate
+		return reasonConnectRate
 	case errors.Is(err, auth.ErrRefused):
 		return reasonBadCredentials
 	case err == nil, errors.Is(err, auth.ErrNotMine):
@@ -161,7 +170,7 @@ func (c *connection) takeWill(pk *packets.Packet) reason {
 	if err := message.ValidateTopic(p.WillTopic); err != nil || !fits(p.WillTopic, &c.b.limits) {
 		return reasonTopicInvalid
 	}
-	if l := c.b.limits.MaxPayloadSize; l > 0 && len(p.WillPayload) > l {
+	if !within(len(p.WillPayload), c.b.limits.MaxPayloadSize) {
 		return reasonPacketTooLarge
 	}
 	if !c.b.mayPublishWill(c.principal, p.WillTopic) {
@@ -174,6 +183,9 @@ func (c *connection) takeWill(pk *packets.Packet) reason {
 	}
 	if c.version == 5 {
 		m.Props = propertiesOf(&p.WillProperties)
+		if !propertiesFit(&m.Props, &c.b.limits) {
+			return reasonQuotaExceeded
+		}
 	}
 	c.will = &will{message: m, delay: time.Duration(p.WillProperties.WillDelayInterval) * time.Second}
 	return reasonSuccess
@@ -216,7 +228,7 @@ func (c *connection) refuseConnect(r reason) bool {
 	c.b.metrics.refusedConnects.Inc()
 	level := zerolog.InfoLevel
 	switch r {
-	case reasonBadCredentials, reasonNotAuthorized, reasonConnectionRate:
+	case reasonBadCredentials, reasonNotAuthorized, reasonConnectRate:
 		level = zerolog.DebugLevel // who refuses says why, and not ten thousand times
 	default:
 	}
@@ -251,9 +263,9 @@ func connack3(r reason) byte {
 		return connack3ClientID
 	case reasonBadCredentials:
 		return connack3Credentials
-	case reasonNotAuthorized, reasonConnectionRate:
+	case reasonNotAuthorized:
 		return connack3NotAllowed
-	case reasonServerUnavailable, reasonQuotaExceeded, reasonShuttingDown:
+	case reasonServerUnavailable, reasonQuotaExceeded, reasonShuttingDown, reasonConnectRate:
 		return connack3Unavailable
 	case reasonUnsupportedVersion:
 		return connack3Version

@@ -113,6 +113,9 @@ func (c *connection) fill(need int) error {
 	b.w += n
 	if n > 0 {
 		c.now = time.Now()
+		if c.quota != nil {
+			c.quota.bytes.spend(n, c.now)
+		}
 		return nil
 	}
 	if err == nil {
@@ -260,11 +263,16 @@ func (c *connection) onAck(first byte, body []byte) error {
 }
 
 // onPubrel ends a QoS 2 message of the client's. The answer keeps its place behind
-// acknowledgements that still wait.
+// acknowledgements that still wait. It frees the packet identifier, so it waits until
+// the store has forgotten it: remembered after a restart, it would make a repetition of
+// the next message that has it.
 func (c *connection) onPubrel(id uint16) {
 	why := reasonSuccess
 	if !c.sub.session.Release(id) {
 		why = reasonIDNotFound
+	} else if c.sub.session.Durable() {
+		c.b.store.Sync(c.acks.later(session.Pubcomp, id, 1).done)
+		return
 	}
 	c.acks.now(session.Pubcomp, id, why)
 }

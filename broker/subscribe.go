@@ -45,12 +45,12 @@ func (c *connection) onSubscribe(pk *packets.Packet) error {
 			RetainHandling: f.RetainHandling, ID: id,
 		}
 		codes[i] = o.QoS
-		existed := c.sub.subscribe(c.b, f.Filter, o)
+		existed, replay := c.sub.subscribe(c.b, f.Filter, o, !shared)
 		if shared && !existed {
 			shares = append(shares, f.Filter)
 		}
-		if !shared && (o.RetainHandling == 0 || o.RetainHandling == 1 && !existed) { // [MQTT-3.3.1-9] [MQTT-3.3.1-10] [MQTT-3.3.1-11]
-			replays = append(replays, func() { c.replay(f.Filter, o) })
+		if replay {
+			replays = append(replays, func() { c.b.replay(c.sub, f.Filter, o) })
 		}
 	}
 	c.answer(packetSuback, pk.PacketID, codes)
@@ -83,7 +83,7 @@ func (c *connection) mayNotSubscribe(filter string, i int) reason {
 		return reasonFilterInvalid
 	case l.MaxFilters > 0 && i >= l.MaxFilters:
 		return reasonQuotaExceeded
-	case c.sub.isFull(filter, l.MaxSubscriptions):
+	case c.sub.isFull(filter, l.MaxSubscriptions), !c.b.takesSubscription(c.sub, filter):
 		return reasonQuotaExceeded
 	case !c.free && !c.principal.May(auth.Subscribe, rest):
 		return reasonNotAuthorized
@@ -92,12 +92,12 @@ func (c *connection) mayNotSubscribe(filter string, i int) reason {
 }
 
 // replay sends the retained messages of a filter.
-func (c *connection) replay(filter string, o topics.Option) {
+func (b *Broker) replay(s *subscriber, filter string, o topics.Option) {
 	var ids []uint32
 	if o.ID != 0 {
 		ids = []uint32{o.ID}
 	}
-	c.sub.session.Replay(filter, o.QoS, ids, c.b.retained.Match(filter))
+	s.session.Replay(filter, o.QoS, ids, b.retained.Match(filter))
 }
 
 // onUnsubscribe takes an UNSUBSCRIBE. [MQTT-3.10.4-1] [MQTT-3.10.4-4] [MQTT-3.10.4-5]
@@ -153,9 +153,13 @@ func (c *connection) answer(first byte, id uint16, codes []byte) {
 		b = append(b, 0) // no properties
 	}
 	b = append(b, codes...)
+	if !c.sub.session.Durable() {
+		_, _ = c.Write(b)
+		return
+	}
 	c.b.store.Sync(func(err error) {
 		if err != nil {
-			c.b.log.Error().Err(err).Str("client", c.origin.ClientID).Msg("a subscription could not be kept")
+			c.b.log.Warn().Err(err).Str("client", c.origin.ClientID).Msg("a subscription could not be kept")
 			c.disconnect(reasonImplementation)
 			return
 		}
@@ -164,19 +168,26 @@ func (c *connection) answer(first byte, id uint16, codes []byte) {
 }
 
 // subscribe adds a subscription, or replaces the one with the same filter
-// [MQTT-3.8.4-3], and reports whether there was one.
-func (s *subscriber) subscribe(b *Broker, filter string, o topics.Option) (existed bool) {
+// [MQTT-3.8.4-3]; it reports whether there was one and whether retained messages are to
+// be sent for it, if it may have some. The store knows that too, so that a restart does
+// not cut it short.
+func (s *subscriber) subscribe(b *Broker, filter string, o topics.Option, retained bool) (existed, replay bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ended {
-		return false
+		return false, false
 	}
 	filter = strings.Clone(filter) // it is a piece of the packet
+	_, existed = s.subs[filter]
+	replay = retained && (o.RetainHandling == 0 || o.RetainHandling == 1 && !existed) // [MQTT-3.3.1-9] [MQTT-3.3.1-10] [MQTT-3.3.1-11]
 	s.subs[filter] = o
 	if s.session.Durable() {
-		b.store.Append(store.Change{Kind: store.SubscriptionPut, Client: s.client.id, Filter: filter, Subscription: subscriptionOf(o)})
+		kept := subscriptionOf(o)
+		kept.Replaying = replay && o.QoS > 0
+		b.store.Append(store.Change{Kind: store.SubscriptionPut, Client: s.client.id, Filter: filter, Subscription: kept})
 	}
-	return b.index.Subscribe(filter, s, o)
+	b.index.Subscribe(filter, s, o)
+	return existed, replay
 }
 
 // unsubscribe removes a subscription and reports whether there was one. What is in
@@ -197,6 +208,33 @@ func (s *subscriber) unsubscribe(b *Broker, filter string) bool {
 		b.shareOutIf(s, func(share string) bool { return share == filter })
 	}
 	return true
+}
+
+// takesSubscription reports whether another subscription is within the limits of all
+// clients together. Two at the same moment may both get the last place.
+func (b *Broker) takesSubscription(s *subscriber, filter string) bool {
+	l := &b.limits
+	if s.has(filter) {
+		return true
+	}
+	if most := l.MaxTotalSubscriptions; most > 0 && b.index.Len() >= most {
+		return false
+	}
+	if _, _, shared := message.SplitShare(filter); !shared || l.MaxSharedGroups == 0 && l.MaxSharedMembers == 0 {
+		return true
+	}
+	if g := b.index.Group(filter); g != nil {
+		return within(g.Members.Len()+1, l.MaxSharedMembers)
+	}
+	return within(b.index.Groups()+1, l.MaxSharedGroups)
+}
+
+// has reports whether there is a subscription with that filter.
+func (s *subscriber) has(filter string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, found := s.subs[filter]
+	return found
 }
 
 // isFull reports whether a subscription to filter would be one too many.

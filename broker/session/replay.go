@@ -32,7 +32,7 @@ func (s *Session) Replay(filter string, qos byte, ids []uint32, source Source) {
 	if s.ended {
 		return
 	}
-	s.dropReplays(func(r *replay) bool { return r.filter == filter })
+	s.dropReplays(func(r *replay) bool { return r.filter == filter }) // this one sends all of them
 	s.replays = append(s.replays, &replay{filter: filter, qos: qos, ids: ids, source: source})
 	if a := s.at.Load(); a != nil {
 		s.pump(a)
@@ -63,6 +63,9 @@ func (s *Session) pumpReplays(a *attached) bool {
 			s.replayOne(a, r.one[0], r, now)
 		}
 		s.replays = s.replays[1:]
+		if s.durable && r.qos > 0 {
+			s.env.Store.Append(store.Change{Kind: store.SubscriptionReplayed, Client: s.id, Filter: r.filter})
+		}
 	}
 	s.replays = nil
 	return true

@@ -60,6 +60,7 @@ type app struct {
 	authFiles *config.Watcher
 	certs     *listen.Certificates // nil without TLS listeners
 	tls       *tls.Config          // the same
+	durable   durable
 	stopping  atomic.Bool
 	reloads   int
 }
@@ -81,6 +82,12 @@ func Run(ctx context.Context, o Options) error {
 	}
 	for _, w := range cfg.Warnings {
 		a.log.Warn().Msg(w.String())
+	}
+
+	// What was kept comes before those who keep something, and is closed after them.
+	defer a.closeStore()
+	if err := a.openStore(ctx, cfg); err != nil {
+		return err
 	}
 
 	// Functions first: the rules are compiled against them.
@@ -171,7 +178,7 @@ func (a *app) newBroker(cfg *config.Config) error {
 		certs.OnClientsChanged(a.recheck)
 	}
 	b, err := broker.New(cfg.Config, broker.Options{
-		Log: a.log, Metrics: a.metrics, Auth: []auth.Method{a.auth}, TLS: a.tls, Version: a.options.Version,
+		Log: a.log, Metrics: a.metrics, Store: a.brokerStore(), Auth: []auth.Method{a.auth}, TLS: a.tls, Version: a.options.Version,
 	})
 	if err != nil {
 		return err
@@ -230,7 +237,7 @@ func (a *app) checks() map[string]error {
 	if a.stopping.Load() {
 		stopping = errors.New("the server is stopping")
 	}
-	return map[string]error{"server": stopping}
+	return map[string]error{"server": stopping, "store": a.storeProblem()}
 }
 
 func logger(o Options, c obs.Config) zerolog.Logger {

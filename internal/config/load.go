@@ -11,6 +11,7 @@ import (
 	"github.com/topicwire/topicwire/bridge"
 	"github.com/topicwire/topicwire/broker/listen"
 	"github.com/topicwire/topicwire/internal/config/yamldoc"
+	"github.com/topicwire/topicwire/internal/natsd"
 )
 
 // Load reads and checks the configuration file at path, the rules in its rules_dir and
@@ -30,7 +31,9 @@ func LoadWith(path string, env func(name string) (string, bool)) (*Config, error
 	})}
 	l.file(path)
 	l.rulesDir()
+	l.applyRuleSettings()
 	l.check()
+	l.storeDir()
 	return l.done()
 }
 
@@ -83,12 +86,14 @@ func (l *loading) file(path string) {
 	if e, ok := root.Get("listen"); ok && e.Value.Kind() != yamldoc.Null {
 		c.Listen = listen.Config{} // who writes the section says all of it
 	}
+	root, settings := l.splitRules(root)
 	l.main = l.loader.Decode(root, c)
+	l.ruleSettings(settings)
 	for i := range c.Rules {
 		c.origins = append(c.origins, origin{l.main, at("rules", i)})
 	}
 	c.main = l.main
-	for _, p := range slices.Concat(c.Auth.Paths(), c.Listen.TLS.Paths(), []*string{&c.RulesDir}) {
+	for _, p := range slices.Concat(c.Auth.Paths(), c.Listen.TLS.Paths(), []*string{&c.RulesDir, &c.Store.NATS.Credentials, &c.Store.NATS.CA}) {
 		*p = l.resolved(*p)
 	}
 }
@@ -99,6 +104,19 @@ func (l *loading) resolved(path string) string {
 		return path
 	}
 	return filepath.Join(l.config.Dir, path)
+}
+
+// storeDir settles the folder of the store, once it is known whether the
+// configuration names one.
+func (l *loading) storeDir() {
+	s := &l.config.Store
+	switch {
+	case s.InMemory() || s.NATS.URL != "":
+	case s.Dir == "":
+		s.Dir = l.resolved(natsd.DefaultDir)
+	default:
+		s.Dir = l.resolved(s.Dir)
+	}
 }
 
 // maxFile is how large a file may be; 10,000 rules take 3 MB.
