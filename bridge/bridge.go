@@ -46,6 +46,9 @@ type Options struct {
 	// MayReceive says whether the client that sent a message may receive from a
 	// topic; asked before a Response Topic is answered. nil means never.
 	MayReceive func(o message.Origin, topic string) bool
+	// MayPublish says whether a function may publish to a topic that its answer names;
+	// nil means that all may.
+	MayPublish func(function, topic string, retain bool) bool
 	// Outbox keeps the jobs of QoS 1 and 2 messages; nil means in memory.
 	Outbox outbox.Outbox
 	// QoS0 bounds the queue of QoS 0 messages, which is in memory always.
@@ -114,6 +117,7 @@ func New(o Options) *Bridge {
 		Poster:     poster{b},
 		Publisher:  o.Publisher,
 		MayReceive: o.MayReceive,
+		MayPublish: o.MayPublish,
 		Now:        time.Now,
 	}
 	b.loaded.Store(&loaded{Program: emptyProgram(), replaced: make(chan struct{})})

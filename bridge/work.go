@@ -138,7 +138,7 @@ func (b *Bridge) evaluateLater(ctx context.Context, j *outbox.Job) error {
 func (b *Bridge) call(ctx context.Context, j *outbox.Job) context.Context {
 	return function.WithCall(ctx, function.Call{
 		RequestID: j.ID, Rule: j.Rule, Topic: j.Message.Topic,
-		ClientID: j.Message.From.ClientID, User: j.Message.Props.User,
+		ClientID: j.Message.From.ClientID, User: j.Message.Props.User, Hops: j.Message.Hops,
 	})
 }
 

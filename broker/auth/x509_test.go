@@ -14,7 +14,7 @@ import (
 	"github.com/topicwire/topicwire/internal/devcert"
 )
 
-func certificate(t *testing.T, dir, name string) *x509.Certificate {
+func deviceCertificate(t *testing.T, dir, name string) *x509.Certificate {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join(dir, devcert.CertFile(name)))
 	if err != nil {
@@ -40,7 +40,7 @@ func TestX509(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	lamp, heater := certificate(t, dir, "lamp"), certificate(t, dir, "heater")
+	lamp, heater := deviceCertificate(t, dir, "lamp"), deviceCertificate(t, dir, "heater")
 	show := func(certs ...*x509.Certificate) *auth.Credentials {
 		return &auth.Credentials{TLS: &tls.ConnectionState{PeerCertificates: certs}}
 	}

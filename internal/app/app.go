@@ -48,10 +48,12 @@ type app struct {
 	log     zerolog.Logger
 	metrics *prometheus.Registry
 
+	authority *auth.Authority
 	broker    *broker.Broker
 	mqtt      []mqttAddress
 	bridge    *bridge.Bridge
 	functions *functions
+	doors     *doors
 	web       *webServer
 	door      *grip.Door
 	live      *Live
@@ -90,8 +92,10 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 
-	// Functions first: the rules are compiled against them.
-	if a.functions, err = newFunctions(cfg, a.log, a.metrics); err != nil {
+	// Functions first: the rules are compiled against them. They learn of the doors that
+	// they talk back through when their processes start.
+	a.doors = newDoors(a, cfg.Doors)
+	if a.functions, err = newFunctions(cfg, a.log, a.metrics, a.doors.env); err != nil {
 		return err
 	}
 	defer a.functions.close()
@@ -101,7 +105,7 @@ func Run(ctx context.Context, o Options) error {
 	}
 
 	// Who may connect: an authorizer is one of the functions.
-	a.keys = new(auth.Keys)
+	a.keys, a.authority = new(auth.Keys), newAuthority(cfg)
 	if a.auth, err = newAuth(cfg, a.authOptions(cfg)); err != nil {
 		return err
 	}
@@ -135,6 +139,7 @@ func (a *app) run(ctx context.Context, cfg *config.Config, program *bridge.Progr
 		{"functions", a.functions.Run},
 		{"auth", a.runAuth},
 		{"broker", func(ctx context.Context) error { return a.broker.Serve(ctx, a.accept) }},
+		{"doors", a.doors.Run}, // of the functions: those that the bridge waits for may use them
 		{"bridge", a.bridge.Run},
 		{"web", a.web.Run},
 		{"routes", a.door.Run},
@@ -178,7 +183,7 @@ func (a *app) newBroker(cfg *config.Config) error {
 		certs.OnClientsChanged(a.recheck)
 	}
 	b, err := broker.New(cfg.Config, broker.Options{
-		Log: a.log, Metrics: a.metrics, Store: a.brokerStore(), Auth: []auth.Method{a.auth}, TLS: a.tls, Version: a.options.Version,
+		Log: a.log, Metrics: a.metrics, Auth: []auth.Method{a.auth}, Store: a.brokerStore(), TLS: a.tls, Version: a.options.Version, Policies: a.authority, Listens: a.listens,
 	})
 	if err != nil {
 		return err
@@ -205,11 +210,19 @@ func (a *app) newBridge() {
 }
 
 func (a *app) newWeb(ctx context.Context, cfg *config.Config) (*webServer, error) {
+	handler := a.doors.open(cfg, a.routes(cfg))
+	if err := a.doors.listen(ctx); err != nil {
+		return nil, err
+	}
 	var shared *tls.Config
 	if a.certs != nil {
 		shared = a.certs.SharedTLSConfig()
 	}
-	return newWebServer(ctx, a.log, a.routes(cfg), cfg.Listen.HTTP, cfg.Listen.HTTPS, shared, a.broker.TakeTLS)
+	web, err := newWebServer(ctx, a.log, handler, cfg.Listen.HTTP, cfg.Listen.HTTPS, shared, a.broker.TakeTLS)
+	if err != nil {
+		a.doors.close()
+	}
+	return web, err
 }
 
 // routes are the doors of the HTTP listener.
@@ -219,7 +232,7 @@ func (a *app) routes(cfg *config.Config) http.Handler {
 	mux.Handle(webSocketPath(cfg), a.broker.WebSocket())
 	mux.HandleFunc("GET /healthz", h.alive)
 	mux.HandleFunc("GET /readyz", h.ready)
-	mux.Handle("GET /metrics", promhttp.HandlerFor(a.metrics, promhttp.HandlerOpts{Registry: a.metrics}))
+	a.admin(mux, promhttp.HandlerFor(a.metrics, promhttp.HandlerOpts{Registry: a.metrics}))
 	mux.Handle("/", a.door)
 	return mux
 }

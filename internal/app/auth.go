@@ -25,9 +25,7 @@ func (a *app) authOptions(cfg *config.Config) auth.Options {
 		},
 		CheckCertificates: func(certs []*x509.Certificate) error { return a.certs.CheckClient(certs) },
 		OriginAllowed:     cfg.Listen.WebSocket.AllowsOrigin,
-		// Authorize: until policies are attached, whoever is authenticated may do
-		// everything. This is the place to give a principal its policy.
-		Authorize: nil,
+		Authorize:         a.authorize,
 	}
 }
 

@@ -86,12 +86,14 @@ func (a *app) reload(old *config.Config) (*config.Config, error) {
 		registry.Close()
 		return nil, err
 	}
+	a.tellFunctions(cfg)
 	// The new functions run before the rules that call them, and the old ones end when
 	// no rule calls them any more.
 	endOld := a.functions.swap(registry)
 	a.bridge.Load(program)
 	a.door.Load(cfg.Routes)
 	endOld()
+	a.reloadPolicies(cfg)
 	a.loadAuth(methods)
 	a.reloads++
 	for _, w := range cfg.Warnings {

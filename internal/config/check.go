@@ -24,6 +24,7 @@ func (l *loading) check() {
 	l.checkListen()
 	l.checkAuth()
 	l.checkRules()
+	l.checkPolicies()
 	l.checkRoutes()
 }
 

@@ -26,6 +26,7 @@ type Config struct {
 	RulesDir  string                     `yaml:"rules_dir" jsonschema:"example=rules" jsonschema_description:"A folder with more rules: each .yaml, .yml or .json file in it holds a rule, a list of rules, or {rules: [...]}. AWS IoT TopicRulePayload files are such files."`
 	Routes    []grip.RouteConfig         `yaml:"routes" jsonschema_description:"Which requests of the HTTP listener go to which function: plain WebSockets, long polling and HTTP streams."`
 	Grip      grip.Config                `yaml:"grip" jsonschema_description:"What routes share: the door for publishing to them, keys, history."`
+	Doors     Doors                      `yaml:"doors" jsonschema_description:"AWS's interfaces on the HTTP listener, for the aws command line and AWS's SDKs."`
 	Log       obs.Config                 `yaml:"log" jsonschema_description:"The server's log, on standard error."`
 
 	// RuleSettings stand under rules as well.
