@@ -29,6 +29,7 @@ type CLI struct {
 	Invoke  InvokeCmd  `cmd:"" help:"Invoke a function of the configuration and print its answer."`
 	Bench   BenchCmd   `cmd:"" help:"Load a broker and measure it."`
 	Passwd  PasswdCmd  `cmd:"" help:"Write the file of users and passwords."`
+	Cert    CertCmd    `cmd:"" help:"Make certificates for development."`
 
 	Completion kongcompletion.Completion `cmd:"" help:"Set up your shell to complete topicwire's commands and flags."`
 	Version    VersionCmd                `cmd:"" help:"Print the version."`

@@ -106,7 +106,7 @@ func Run(ctx context.Context, o Options) error {
 	}
 
 	// Who may connect: an authorizer is one of the functions.
-	if a.auth, err = newAuth(cfg, a.functions, a.keys, a.authorize, a.log, a.metrics); err != nil {
+	if a.auth, err = newAuth(cfg, a.authOptions(cfg)); err != nil {
 		return err
 	}
 	if a.authFiles, err = config.NewWatcher(a.auth.Files()); err != nil {
@@ -183,6 +183,7 @@ func (a *app) newBroker(cfg *config.Config) error {
 			return err
 		}
 		a.certs, a.tls = certs, certs.TLSConfig()
+		certs.OnClientsChanged(a.recheck)
 	}
 	b, err := broker.New(cfg.Config, broker.Options{
 		Log: a.log, Metrics: a.metrics, Auth: []auth.Method{a.auth}, Store: a.brokerStore(), TLS: a.tls, Version: a.options.Version, Policies: a.authority, Listens: a.listens,
@@ -220,7 +221,11 @@ func (a *app) newWeb(ctx context.Context, cfg *config.Config) (*webServer, error
 	if err := a.doors.listen(ctx); err != nil {
 		return nil, err
 	}
-	web, err := newWebServer(ctx, a.log, handler, cfg.Listen.HTTP, cfg.Listen.HTTPS, a.tls)
+	var shared *tls.Config
+	if a.certs != nil {
+		shared = a.certs.SharedTLSConfig()
+	}
+	web, err := newWebServer(ctx, a.log, handler, cfg.Listen.HTTP, cfg.Listen.HTTPS, shared, a.broker.TakeTLS)
 	if err != nil {
 		a.doors.close()
 	}
