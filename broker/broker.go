@@ -74,6 +74,7 @@ type Broker struct {
 	certs     *listen.Certificates
 	ws        *listen.WebSocket
 	limiter   *listen.Limiter
+	rates     rates
 	flusher   *listen.Flusher
 	listening *listen.Metrics
 
@@ -122,6 +123,7 @@ func New(cfg Config, opts Options) (*Broker, error) {
 		index: topics.NewIndex[*subscriber](), retained: topics.NewRetained(),
 		seed: maphash.MakeSeed(), clients: clients{all: map[string]*client{}}, schedule: newSchedule(),
 		connections: connections{all: map[*connection]struct{}{}},
+		rates:       newRates(&l.RateLimits),
 		limiter:     listen.NewLimiter(l.Limits), flusher: listen.NewFlusher(),
 		qos0Limit: l.WriteBuffer / 4, refuseWhenFull: l.Queue.Policy == session.Refuse,
 	}
@@ -214,7 +216,7 @@ func (b *Broker) open(cfg *listen.Config, tlsConfig *tls.Config) error {
 		}
 		opts.TLS = nil
 	}
-	opts.Name = "websocket"
+	opts.Name, opts.MaxLifetime = "websocket", b.limits.MaxWebSocketLifetime
 	b.ws = listen.NewWebSocket(cfg.WebSocket, b.serveConn, opts)
 	return errors.Join(errs...)
 }

@@ -83,6 +83,7 @@ type Limits struct {
 	SysInterval     time.Duration `yaml:"sys_interval" jsonschema:"example=10s" jsonschema_description:"How often the $SYS/broker topics are published; 10s by default, -1s = never."`
 
 	listen.Limits `yaml:",inline"`
+	RateLimits    `yaml:",inline"`
 }
 
 // QueueLimits bound the queue of one session.
@@ -114,6 +115,7 @@ func profile(name string) Limits {
 		Queue:       QueueLimits{MaxMessages: 100_000, MaxBytes: 256 << 20, Policy: session.DropOldest},
 		SlowTimeout: 30 * time.Second, WriteBuffer: listen.DefaultWriteLimit,
 		ShutdownTimeout: 10 * time.Second, SysInterval: 10 * time.Second,
+		Limits: listen.Limits{MaxConnectionsPerAddress: 10_000, ConnectRatePerAddress: 1000},
 	}
 	if name == ProfileAWSIoT {
 		one := 1
@@ -125,6 +127,8 @@ func profile(name string) Limits {
 		l.MaxQoS, l.MaxInflight, l.MaxTopicAliases = &one, 100, 8
 		l.MinKeepAlive, l.MaxKeepAlive = 30*time.Second, 1200*time.Second
 		l.MaxSessionExpiry, l.MaxMessageExpiry = time.Hour, 604800*time.Second
+		l.MaxSessions, l.MaxRetained = 500_000, 500_000
+		l.RateLimits = awsRates()
 	}
 	return l
 }
@@ -158,6 +162,9 @@ func (l Limits) Effective() Limits {
 	fill(&l.WriteBuffer, p.WriteBuffer)
 	fill(&l.ShutdownTimeout, p.ShutdownTimeout)
 	fill(&l.SysInterval, p.SysInterval)
+	fill(&l.MaxConnectionsPerAddress, p.MaxConnectionsPerAddress)
+	fill(&l.ConnectRatePerAddress, p.ConnectRatePerAddress)
+	l.RateLimits.fill(&p.RateLimits)
 	return l
 }
 
@@ -216,6 +223,7 @@ func (l Limits) Check(report func(path, problem, remedy string)) {
 		}
 	}
 	l.Limits.Check(report) // inlined: nobody else calls it
+	l.RateLimits.Check(report)
 	if l.MaxKeepAlive > 65535*time.Second {
 		report("max_keep_alive", l.MaxKeepAlive.String()+" is more than MQTT can say", "write at most 18h12m15s")
 	}

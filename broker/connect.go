@@ -52,8 +52,14 @@ func (c *connection) onConnect(pk *packets.Packet) bool {
 		info.credentials.Password = append([]byte{}, pk.Connect.Password...)
 	}
 	c.negotiate(pk)
+	if !c.b.rates.connects.take(time.Now()) {
+		return c.refuseConnect(reasonConnectRate)
+	}
 	if r := c.authenticate(); r != reasonSuccess {
 		return c.refuseConnect(r)
+	}
+	if !c.b.rates.clients.take(info.clientID, time.Now()) {
+		return c.refuseConnect(reasonConnectRate)
 	}
 	if r, why := c.authorize(pk.Connect.WillFlag); r != reasonSuccess {
 		return c.refuseConnectSaying(r, why)
@@ -109,10 +115,7 @@ func (c *connection) negotiate(pk *packets.Packet) {
 		info.expiry = min(info.expiryAsked, most)
 	}
 	info.persistent = !info.clean || info.expiryAsked > 0
-	info.keepAlive = grantKeepAlive(pk.Connect.Keepalive, l)
-	if c.version < 5 {
-		info.keepAlive = pk.Connect.Keepalive // it could not be told otherwise
-	}
+	info.keepAlive = grantKeepAlive(pk.Connect.Keepalive, l) // before MQTT 5 the client is not told, as on AWS
 	info.params = session.Params{Version: c.version, ReceiveMaximum: uint16(l.MaxInflight)}
 	if c.version == 5 {
 		if r := pk.Properties.ReceiveMaximum; r > 0 {
@@ -149,7 +152,7 @@ func (c *connection) authenticate() reason {
 		c.who.Store(p)
 		return reasonSuccess
 	case errors.Is(err, auth.ErrTooMany):
-		return reasonConnectionRate
+		return reasonConnectRate
 	case errors.Is(err, auth.ErrRefused):
 		return reasonBadCredentials
 	case err == nil, errors.Is(err, auth.ErrNotMine):
@@ -172,7 +175,7 @@ func (c *connection) takeWill(pk *packets.Packet) (r reason, why string) {
 	if err := message.ValidateTopic(p.WillTopic); err != nil || !fits(p.WillTopic, &c.b.limits) {
 		return reasonTopicInvalid, ""
 	}
-	if l := c.b.limits.MaxPayloadSize; l > 0 && len(p.WillPayload) > l {
+	if !within(len(p.WillPayload), c.b.limits.MaxPayloadSize) {
 		return reasonPacketTooLarge, ""
 	}
 	if r, why := c.mayNotPublish(p.WillTopic, p.WillRetain); r != reasonSuccess {
@@ -185,6 +188,9 @@ func (c *connection) takeWill(pk *packets.Packet) (r reason, why string) {
 	}
 	if c.version == 5 {
 		m.Props = propertiesOf(&p.WillProperties)
+		if !propertiesFit(&m.Props, &c.b.limits) {
+			return reasonQuotaExceeded, ""
+		}
 	}
 	c.will = &will{message: m, delay: time.Duration(p.WillProperties.WillDelayInterval) * time.Second, of: c.principal}
 	return reasonSuccess, ""
@@ -233,7 +239,7 @@ func (c *connection) refuseConnectSaying(r reason, why string) bool {
 	c.b.metrics.refusedConnects.Inc()
 	level := zerolog.InfoLevel
 	switch r {
-	case reasonBadCredentials, reasonNotAuthorized, reasonConnectionRate:
+	case reasonBadCredentials, reasonNotAuthorized, reasonConnectRate:
 		level = zerolog.DebugLevel // who refuses says why, and not ten thousand times
 	default:
 	}
@@ -269,9 +275,9 @@ func connack3(r reason) byte {
 		return connack3ClientID
 	case reasonBadCredentials:
 		return connack3Credentials
-	case reasonNotAuthorized, reasonConnectionRate:
+	case reasonNotAuthorized:
 		return connack3NotAllowed
-	case reasonServerUnavailable, reasonQuotaExceeded, reasonShuttingDown:
+	case reasonServerUnavailable, reasonQuotaExceeded, reasonShuttingDown, reasonConnectRate:
 		return connack3Unavailable
 	case reasonUnsupportedVersion:
 		return connack3Version

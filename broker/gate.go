@@ -132,6 +132,9 @@ func (g *gate) OnSessionEstablished(cl *mqtt.Client, _ packets.Packet) {
 	c.SetMaxPacketSize(b.limits.MaxPacketSize)
 	c.SetKeepAlive(keepAliveTimeout(info.keepAlive))
 	c.Established()
+	if c.quota != nil {
+		c.SetPace(c.pace)
+	}
 	c.established.Store(true)
 	c.packets++ // the CONNECT
 	b.metrics.connects.Add(1)

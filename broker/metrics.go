@@ -13,6 +13,7 @@ type metrics struct {
 	receivedBytes atomic.Int64 // their payloads
 	packets       atomic.Int64 // packets of every type from clients
 	connects      atomic.Int64 // CONNECT packets that were accepted
+	throttled     atomic.Int64 // messages beyond a rate
 	expired       atomic.Int64 // sessions whose client stayed away
 
 	clients            prometheus.Gauge
@@ -60,6 +61,7 @@ func newMetrics(reg prometheus.Registerer, b *Broker) *metrics {
 	read("messages_received_bytes", "Payload bytes of PUBLISH packets from clients.", &m.receivedBytes)
 	read("packets_received_total", "MQTT packets of every type from clients.", &m.packets)
 	read("connects_total", "CONNECT packets that were accepted.", &m.connects)
+	read("publishes_throttled_total", "Messages from clients that were not taken because there were too many a second.", &m.throttled)
 	read("sessions_expired_total", "Sessions that ended because their client stayed away.", &m.expired)
 	read("messages_sent_total", "PUBLISH packets to clients.", &s.Sent)
 	read("messages_sent_bytes", "Payload bytes of PUBLISH packets to clients.", &s.SentBytes)

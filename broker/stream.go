@@ -118,6 +118,9 @@ func (c *connection) fill(need int) error {
 	b.w += n
 	if n > 0 {
 		c.now = time.Now()
+		if c.quota != nil {
+			c.quota.bytes.spend(n, c.now)
+		}
 		return nil
 	}
 	if err == nil {

@@ -22,11 +22,14 @@ type Config struct {
 
 	Store     natsd.Config               `yaml:"store" jsonschema_description:"Where sessions, queues, retained messages and the outbox are kept."`
 	Functions map[string]function.Config `yaml:"functions" jsonschema_description:"The functions that rules may call, by name. Each is one of: an emulated Lambda (runtime and path), a real one (lambda), or an HTTP endpoint (http)."`
-	Rules     Rules                      `yaml:"rules" jsonschema_description:"Topic rules: a list, or a map from name to rule."`
+	Rules     Rules                      `yaml:"rules" jsonschema_description:"Topic rules: a list, or a map from name to rule. The map may hold settings for all rules besides: strict, sql_failures, integer_division; a list of rules then stands under list."`
 	RulesDir  string                     `yaml:"rules_dir" jsonschema:"example=rules" jsonschema_description:"A folder with more rules: each .yaml, .yml or .json file in it holds a rule, a list of rules, or {rules: [...]}. AWS IoT TopicRulePayload files are such files."`
 	Routes    []grip.RouteConfig         `yaml:"routes" jsonschema_description:"Which requests of the HTTP listener go to which function: plain WebSockets, long polling and HTTP streams."`
 	Grip      grip.Config                `yaml:"grip" jsonschema_description:"What routes share: the door for publishing to them, keys, history."`
 	Log       obs.Config                 `yaml:"log" jsonschema_description:"The server's log, on standard error."`
+
+	// RuleSettings stand under rules as well.
+	RuleSettings RuleSettings `yaml:"-"`
 
 	// Path is the configuration file as it was named, Dir its folder.
 	Path, Dir string `yaml:"-"`

@@ -33,6 +33,7 @@ func LoadWith(path string, env func(name string) (string, bool)) (*Config, error
 	l.file(path)
 	l.rulesDir()
 	l.policyFiles()
+	l.applyRuleSettings()
 	l.check()
 	l.storeDir()
 	return l.done()
@@ -89,7 +90,9 @@ func (l *loading) file(path string) {
 	if e, ok := root.Get("listen"); ok && e.Value.Kind() != yamldoc.Null {
 		c.Listen = listen.Config{} // who writes the section says all of it
 	}
+	root, settings := l.splitRules(root)
 	l.main = l.loader.Decode(root, c)
+	l.ruleSettings(settings)
 	for i := range c.Rules {
 		c.origins = append(c.origins, origin{l.main, at("rules", i)})
 	}

@@ -68,11 +68,14 @@ func TestSchemaCorpus(t *testing.T) {
 				"~", "[]", "{}", "[{name: a, sql: SELECT 1 FROM 'a'}]", "{a: {sql: SELECT 1 FROM 'a'}}",
 				"[{ruleName: a, topicRulePayload: {sql: SELECT 1 FROM 'a'}}]", "[{topicRulePayload: {name: a, sql: SELECT 1 FROM 'a'}}]",
 				"[{ruleName: a, sql: SELECT 1 FROM 'a'}]", "[{name: a, sql: SELECT 1 FROM 'a', actions: ~}]",
+				"{strict: true, a: {sql: SELECT 1 FROM 'a'}}", "{strict: false, list: [{name: a, sql: SELECT 1 FROM 'a'}]}",
+				"{strict: {sql: SELECT 1 FROM 'a'}, list: {sql: SELECT 1 FROM 'a'}}", "{sql_failures: log, integer_division: decimal}",
 			},
 			[]string{
 				"x", "[x]", "[~]", "{a: ~}", "[{sql: SELECT 1 FROM 'a'}]", "[{name: a}]", "[{name: a b, sql: SELECT 1 FROM 'a'}]",
 				"[{topicRulePayload: {sql: SELECT 1 FROM 'a'}}]", "[{name: a, topicRulePayload: {sqll: SELECT 1 FROM 'a'}}]",
 				"[{name: a, sql: SELECT 1 FROM 'a', x-note: 1}]",
+				"{strict: yes}", "{sql_failures: never}", "{integer_division: [decimal]}", "{list: [{sql: SELECT 1 FROM 'a'}]}", "{stricter: true}",
 			},
 		},
 		{
