@@ -2,7 +2,6 @@ package broker
 
 import (
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/mochi-mqtt/server/v2/packets"
@@ -70,25 +69,44 @@ func (c *connection) denied(d auth.Decision) (why string) {
 // closesDenied reports whether a client that does what it may not is disconnected.
 func (b *Broker) closesDenied() bool { return b.grants != nil && b.grants.ClosesDenied() }
 
-// denials writes one line a second at most about what clients may not do, and how many
-// others there were.
+// denials writes a line about what clients may not do, if there have not been many
+// lately: ten at once, and one more a second. A line says how many others there were.
 type denials struct {
-	next  atomic.Int64 // when the next line may be written, in Unix nanoseconds
-	quiet atomic.Int64 // not written
+	mu    sync.Mutex
+	room  float64
+	since time.Time // room is of this time
+	quiet int       // not written
 }
+
+// maxDenials is how many lines may be written at once.
+const maxDenials = 10
 
 func (d *denials) note(b *Broker, o message.Origin, why string) {
 	b.metrics.denied.Inc()
-	now, next := time.Now(), d.next.Load()
-	if now.UnixNano() < next || !d.next.CompareAndSwap(next, now.Add(time.Second).UnixNano()) {
-		d.quiet.Add(1)
+	others, written := d.take(time.Now())
+	if !written {
 		return
 	}
 	e := b.log.Warn().Str("client", o.ClientID).Str("principal", o.Principal).Stringer("remote", o.Addr)
-	if n := d.quiet.Swap(0); n > 0 {
-		e = e.Int64("others", n)
+	if others > 0 {
+		e = e.Int("others", others)
 	}
 	e.Msg(why)
+}
+
+// take reports whether a line may be written, and how many were not.
+func (d *denials) take(now time.Time) (others int, ok bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.room = min(maxDenials, d.room+now.Sub(d.since).Seconds())
+	d.since = now
+	if d.room < 1 {
+		d.quiet++
+		return 0, false
+	}
+	d.room--
+	others, d.quiet = d.quiet, 0
+	return others, true
 }
 
 // maxReason bounds the reason strings that clients are sent.
