@@ -85,6 +85,9 @@ func (c *connection) run() error {
 			}
 			continue
 		}
+		if p := c.who.Load(); p != c.principal {
+			c.takePrincipal(p)
+		}
 		c.packets++
 		if err := c.handle(b.b[b.r : b.r+size]); err != nil {
 			return err
@@ -96,7 +99,12 @@ func (c *connection) run() error {
 // stop tells the client what was wrong.
 func (c *connection) stop(err error) error {
 	if r, ok := endReason(err); ok {
-		c.disconnect(r)
+		var tell string
+		if pe, ok := errors.AsType[*packetError](err); ok {
+			tell = pe.tell
+		}
+		c.disconnectSaying(r, tell)
+		c.why.CompareAndSwap(uint32(reasonNotAuthorized), didForbidden)
 	}
 	return err
 }
@@ -110,6 +118,9 @@ func (c *connection) fill(need int) error {
 	b.w += n
 	if n > 0 {
 		c.now = time.Now()
+		if c.quota != nil {
+			c.quota.bytes.spend(n, c.now)
+		}
 		return nil
 	}
 	if err == nil {

@@ -19,6 +19,7 @@ import (
 	"github.com/topicwire/topicwire/bridge"
 	"github.com/topicwire/topicwire/bridge/grip"
 	"github.com/topicwire/topicwire/broker"
+	"github.com/topicwire/topicwire/broker/auth"
 	"github.com/topicwire/topicwire/broker/listen"
 	"github.com/topicwire/topicwire/internal/config"
 	"github.com/topicwire/topicwire/internal/obs"
@@ -47,6 +48,7 @@ type app struct {
 	log     zerolog.Logger
 	metrics *prometheus.Registry
 
+	authority *auth.Authority
 	broker    *broker.Broker
 	mqtt      []mqttAddress
 	bridge    *bridge.Bridge
@@ -54,6 +56,9 @@ type app struct {
 	web       *webServer
 	door      *grip.Door
 	live      *Live
+	keys      *auth.Keys          // the access keys that this server knows
+	auth      *auth.Authenticator // of the broker and the HTTP doors
+	authFiles *config.Watcher
 	certs     *listen.Certificates // nil without TLS listeners
 	tls       *tls.Config          // the same
 	durable   durable
@@ -96,6 +101,15 @@ func Run(ctx context.Context, o Options) error {
 		return cfg.Explain(err)
 	}
 
+	// Who may connect: an authorizer is one of the functions.
+	a.keys, a.authority = new(auth.Keys), newAuthority(cfg)
+	if a.auth, err = newAuth(cfg, a.functions, a.keys, a.authorize, a.log, a.metrics); err != nil {
+		return err
+	}
+	if a.authFiles, err = config.NewWatcher(a.auth.Files()); err != nil {
+		return err
+	}
+
 	// The bridge publishes into the broker and the broker hands its messages to the
 	// bridge: the broker comes first and learns of the bridge when it serves.
 	if err := a.newBroker(cfg); err != nil {
@@ -120,6 +134,7 @@ func Run(ctx context.Context, o Options) error {
 func (a *app) run(ctx context.Context, cfg *config.Config, program *bridge.Program, reload *reloader) error {
 	stages := []stage{
 		{"functions", a.functions.Run},
+		{"auth", a.runAuth},
 		{"broker", func(ctx context.Context) error { return a.broker.Serve(ctx, a.accept) }},
 		{"bridge", a.bridge.Run},
 		{"web", a.web.Run},
@@ -163,7 +178,7 @@ func (a *app) newBroker(cfg *config.Config) error {
 		a.certs, a.tls = certs, certs.TLSConfig()
 	}
 	b, err := broker.New(cfg.Config, broker.Options{
-		Log: a.log, Metrics: a.metrics, Store: a.brokerStore(), TLS: a.tls, Version: a.options.Version,
+		Log: a.log, Metrics: a.metrics, Auth: []auth.Method{a.auth}, Store: a.brokerStore(), TLS: a.tls, Version: a.options.Version, Policies: a.authority, Listens: a.listens,
 	})
 	if err != nil {
 		return err
@@ -200,7 +215,7 @@ func (a *app) routes(cfg *config.Config) http.Handler {
 	mux.Handle(webSocketPath(cfg), a.broker.WebSocket())
 	mux.HandleFunc("GET /healthz", h.alive)
 	mux.HandleFunc("GET /readyz", h.ready)
-	mux.Handle("GET /metrics", promhttp.HandlerFor(a.metrics, promhttp.HandlerOpts{Registry: a.metrics}))
+	a.admin(mux, promhttp.HandlerFor(a.metrics, promhttp.HandlerOpts{Registry: a.metrics}))
 	mux.Handle("/", a.door)
 	return mux
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/topicwire/topicwire/bridge"
+	"github.com/topicwire/topicwire/broker/auth/policy"
 	"github.com/topicwire/topicwire/broker/listen"
 	"github.com/topicwire/topicwire/internal/config/yamldoc"
 	"github.com/topicwire/topicwire/internal/natsd"
@@ -26,11 +27,13 @@ func LoadWith(path string, env func(name string) (string, bool)) (*Config, error
 	l := &loading{config: &c, loader: yamldoc.NewLoader(yamldoc.Options{
 		Env:       env,
 		Dir:       c.Dir,
-		Templates: []reflect.Type{reflect.TypeFor[bridge.RuleConfig]()},
+		Templates: []reflect.Type{reflect.TypeFor[bridge.RuleConfig](), reflect.TypeFor[policy.Statement]()},
 		OwnCheck:  []reflect.Type{reflect.TypeFor[bridge.RuleConfig]()},
 	})}
 	l.file(path)
 	l.rulesDir()
+	l.applyRuleSettings()
+	l.policyFiles()
 	l.check()
 	l.storeDir()
 	return l.done()
@@ -42,6 +45,8 @@ type loading struct {
 	loader *yamldoc.Loader
 	main   *yamldoc.Tree // of the configuration file; nil if there is none
 	files  []string
+
+	policies map[string]policyOrigin // where each policy document stands
 }
 
 // done gives the result: the configuration, or everything that is wrong.
@@ -85,11 +90,14 @@ func (l *loading) file(path string) {
 	if e, ok := root.Get("listen"); ok && e.Value.Kind() != yamldoc.Null {
 		c.Listen = listen.Config{} // who writes the section says all of it
 	}
+	root, settings := l.splitRules(root)
 	l.main = l.loader.Decode(root, c)
+	l.ruleSettings(settings)
 	for i := range c.Rules {
 		c.origins = append(c.origins, origin{l.main, at("rules", i)})
 	}
-	for _, p := range []*string{&c.Listen.TLS.Cert, &c.Listen.TLS.Key, &c.RulesDir, &c.Store.NATS.Credentials, &c.Store.NATS.CA} {
+	c.main = l.main
+	for _, p := range append(c.Auth.Paths(), &c.Listen.TLS.Cert, &c.Listen.TLS.Key, &c.RulesDir, &c.Store.NATS.Credentials, &c.Store.NATS.CA) {
 		*p = l.resolved(*p)
 	}
 }
