@@ -18,8 +18,13 @@ import (
 // newDoor makes the door of plain WebSockets and HTTP streams.
 func (a *app) newDoor(cfg *config.Config) error {
 	limits := cfg.Limits.Effective()
+	var history grip.History // nil = in memory
+	if a.durable.history != nil {
+		history = a.durable.history
+	}
 	d, err := grip.New(grip.Options{
 		Config:    cfg.Grip,
+		History:   history,
 		Space:     space{a.broker},
 		Functions: byName{a.functions},
 		Authorize: a.gripAuthorizer(cfg),
