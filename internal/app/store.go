@@ -6,6 +6,7 @@ import (
 	"github.com/topicwire/topicwire/bridge/outbox"
 	"github.com/topicwire/topicwire/broker/store"
 	"github.com/topicwire/topicwire/internal/config"
+	"github.com/topicwire/topicwire/internal/history"
 	"github.com/topicwire/topicwire/internal/journal"
 	"github.com/topicwire/topicwire/internal/natsd"
 )
@@ -17,6 +18,7 @@ type durable struct {
 	journal *journal.Journal
 	store   *store.Durable
 	outbox  *outbox.JournalLog
+	history *history.Stream // nil without topics that have one
 }
 
 // openStore opens what the configuration's store section says and reads it.
@@ -35,12 +37,22 @@ func (a *app) openStore(ctx context.Context, cfg *config.Config) error {
 		return err
 	}
 	a.durable.journal = j
+	if len(cfg.Grip.History.Topics) > 0 {
+		if a.durable.history, err = history.Open(ctx, server, history.Options{Config: cfg.Grip.History, Log: a.log, Metrics: a.metrics}); err != nil {
+			return err
+		}
+	}
 	a.log.Info().Str("store", server.Place()).Msg("store opened")
 	return nil
 }
 
 // closeStore is the last thing the program does: the rooms have ended.
 func (a *app) closeStore() {
+	if h := a.durable.history; h != nil {
+		if err := h.Close(); err != nil {
+			a.log.Error().Err(err).Msg("the history was not written to its end")
+		}
+	}
 	if j := a.durable.journal; j != nil {
 		if err := j.Close(); err != nil {
 			a.log.Error().Err(err).Msg("the store was not closed in good order")
