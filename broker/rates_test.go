@@ -181,8 +181,12 @@ func TestPropertyLimits(t *testing.T) {
 		{func(p *packets.Properties) { p.ContentType = strings.Repeat("x", 11) }, 0x97},
 		{func(p *packets.Properties) { p.CorrelationData = make([]byte, 10) }, 0},
 		{func(p *packets.Properties) { p.CorrelationData = make([]byte, 11) }, 0x97},
-		{func(p *packets.Properties) { p.User = []packets.UserProperty{{Key: "1234", Val: "1"}, {Key: "1234", Val: "1"}} }, 0},
-		{func(p *packets.Properties) { p.User = []packets.UserProperty{{Key: "1234", Val: "1"}, {Key: "1234", Val: "12"}} }, 0x97},
+		{func(p *packets.Properties) {
+			p.User = []packets.UserProperty{{Key: "1234", Val: "1"}, {Key: "1234", Val: "1"}}
+		}, 0},
+		{func(p *packets.Properties) {
+			p.User = []packets.UserProperty{{Key: "1234", Val: "1"}, {Key: "1234", Val: "12"}}
+		}, 0x97},
 	} {
 		p.send(publishPacket("a", "x", 1, 1, func(pk *packets.Packet) { c.set(&pk.Properties) }))
 		if got := p.want(packets.Puback).ReasonCode; got != c.code {
