@@ -1,6 +1,8 @@
 package broker
 
 import (
+	"errors"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -28,8 +30,9 @@ type receipt struct {
 	ack  session.Ack
 	id   uint16
 	why  reason
-	left int  // outcomes still missing
-	ok   bool // may go out
+	text string // says why in words; empty if the client does not want to know
+	left int    // outcomes still missing
+	ok   bool   // may go out
 }
 
 func (l *ackLine) init(c *connection, most int) {
@@ -82,8 +85,10 @@ func (r *receipt) done(err error) {
 	l.mu.Lock()
 	r.left--
 	if err != nil && !r.why.failed() {
-		r.why = refusalReason(err)
-		l.c.b.log.Error().Err(err).Str("client", l.c.origin.ClientID).Msg("a published message could not be kept")
+		r.why, r.text = refusalReason(err), l.c.reasonText(err)
+		if _, told := err.(interface{ ReasonString() string }); !told { //nolint:errorlint // whoever words it has logged it
+			l.c.b.log.Error().Err(err).Str("client", l.c.origin.ClientID).Msg("a published message could not be kept")
+		}
 	}
 	last, why := r.left == 0, r.why
 	l.mu.Unlock()
@@ -99,6 +104,29 @@ func (r *receipt) done(err error) {
 	l.flush()
 }
 
+// maxReasonText is the longest Reason String that is sent, in bytes.
+const maxReasonText = 1024
+
+// reasonText is what a failed acknowledgement says in words: what err has for
+// publishers, if the client has not declined it [MQTT-3.1.2-29] and takes packets of
+// that size [MQTT-3.4.2-2].
+func (c *connection) reasonText(err error) string {
+	var worded interface{ ReasonString() string }
+	if c.version < 5 || c.noProblemInfo || !errors.As(err, &worded) {
+		return ""
+	}
+	text := worded.ReasonString()
+	if len(text) > maxReasonText {
+		text = text[:maxReasonText]
+	}
+	text = strings.ToValidUTF8(strings.ReplaceAll(text, "\x00", ""), "")
+	const around = 16 // everything else in the packet
+	if c.maxPacket > 0 && len(text)+around > int(c.maxPacket) {
+		return ""
+	}
+	return text
+}
+
 // flush sends what is complete, from the head on.
 func (l *ackLine) flush() {
 	l.out = l.out[:0]
@@ -111,6 +139,10 @@ func (l *ackLine) flush() {
 			// would be a lie: the client is to send the message again. [MQTT-3.3.5-2]
 			l.fail()
 			return
+		}
+		if r.text != "" {
+			l.out = session.AppendAckReason(l.out, r.ack, r.id, byte(r.why), r.text)
+			continue
 		}
 		l.out = session.AppendAck(l.out, r.ack, l.c.version, r.id, byte(r.why))
 	}

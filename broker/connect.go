@@ -107,6 +107,8 @@ func (c *connection) negotiate(pk *packets.Packet) {
 			info.params.ReceiveMaximum = min(r, info.params.ReceiveMaximum)
 		}
 		info.params.MaximumPacketSize = pk.Properties.MaximumPacketSize
+		c.maxPacket = pk.Properties.MaximumPacketSize
+		c.noProblemInfo = pk.Properties.RequestProblemInfoFlag && pk.Properties.RequestProblemInfo == 0
 		info.params.TopicAliasMaximum = uint16(min(int(pk.Properties.TopicAliasMaximum), l.MaxTopicAliases))
 	}
 }

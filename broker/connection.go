@@ -30,6 +30,9 @@ type connection struct {
 	free      bool            // the principal may do everything: no need to ask
 	origin    message.Origin  // of everything it publishes
 
+	noProblemInfo bool   // it has declined Reason Strings
+	maxPacket     uint32 // the largest packet it takes; 0 = any
+
 	// For the reading goroutine.
 	buf       buffer
 	now       time.Time // of the last read; the time of receipt of all that came with it

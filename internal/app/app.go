@@ -188,6 +188,7 @@ func (a *app) routes(cfg *config.Config) http.Handler {
 	mux.Handle(webSocketPath(cfg), a.broker.WebSocket())
 	mux.HandleFunc("GET /healthz", h.alive)
 	mux.HandleFunc("GET /readyz", h.ready)
+	admin{bridge: a.bridge, authorize: localOnly}.routes(mux)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(a.metrics, promhttp.HandlerOpts{Registry: a.metrics}))
 	return mux
 }
