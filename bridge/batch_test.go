@@ -20,7 +20,6 @@ import (
 	"github.com/topicwire/topicwire/bridge/action"
 	"github.com/topicwire/topicwire/bridge/emulator"
 	"github.com/topicwire/topicwire/bridge/function"
-	"github.com/topicwire/topicwire/bridge/outbox"
 	"github.com/topicwire/topicwire/internal/testkit"
 )
 
@@ -221,7 +220,7 @@ func TestBatchItemFailures(t *testing.T) {
 						t.Errorf("message %s came with different ids: %v", body, ids)
 					}
 				}
-				for _, l := range b.Letters(func(*outbox.Letter) bool { return true }) {
+				for _, l := range b.Letters(bridge.LetterFilter{}) {
 					letters = append(letters, string(l.Job.Payload))
 				}
 				if s := strings.Join(letters, " "); s != c.dead {

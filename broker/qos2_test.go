@@ -242,3 +242,37 @@ func TestPendingThatFails(t *testing.T) {
 	(<-p)(errors.New("disk full"))
 	three.wantClosed()
 }
+
+// worded is a refusal that says why in words.
+type worded struct{ refusal }
+
+func (worded) ReasonString() string { return words }
+
+const words = "the function threw a TypeError because the reading had no unit, and it threw it in so many words that a client " +
+	"which takes small packets cannot be told all of them"
+
+// A failed acknowledgement says why, to clients that want to know and take a packet of
+// that size.
+func TestReasonString(t *testing.T) {
+	p := make(pending, 10)
+	s := serve(t, setup{accept: func(context.Context, *message.Message) (broker.Pending, error) { return p, nil }})
+	for _, c := range []struct {
+		name   string
+		change func(*packets.Packet)
+		want   string
+	}{
+		{"default", func(*packets.Packet) {}, words},
+		{"declined", func(pk *packets.Packet) { pk.Properties.RequestProblemInfoFlag = true }, ""},
+		{"small", func(pk *packets.Packet) { pk.Properties.MaximumPacketSize = 100 }, ""},
+	} {
+		for qos := byte(1); qos <= 2; qos++ {
+			client := s.connect(5, c.name, c.change)
+			client.send(publishPacket("a", "x", qos, 1))
+			(<-p)(worded{refusal(0x80)})
+			ack := client.want(map[byte]byte{1: packets.Puback, 2: packets.Pubrec}[qos])
+			if ack.ReasonCode != 0x80 || ack.Properties.ReasonString != c.want {
+				t.Errorf("%s, QoS %d: code %#x, %q", c.name, qos, ack.ReasonCode, ack.Properties.ReasonString)
+			}
+		}
+	}
+}
