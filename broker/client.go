@@ -31,6 +31,7 @@ type client struct {
 type subscriber struct {
 	session *session.Session
 	client  *client
+	local   *local // in their place for a subscriber in this process: see NewLocal
 
 	// receive is asked before a delivery; nil = everything is allowed.
 	receive atomic.Pointer[auth.Principal]

@@ -36,6 +36,9 @@ func (b *Broker) fanOut(m *message.Message, from *subscriber) (durable bool) {
 
 // deliver gives one subscriber its copy.
 func (b *Broker) deliver(o *session.Outgoing, e *topics.Match[*subscriber], share string) session.Outcome {
+	if l := e.Subscriber.local; l != nil {
+		return l.receive(o.Message, &o.Shared)
+	}
 	if !e.Subscriber.mayReceive(o.Message.Topic) {
 		return session.Gone
 	}

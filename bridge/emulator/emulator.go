@@ -32,6 +32,9 @@ type Options struct {
 	Metrics prometheus.Registerer
 	// Env are additional environment variables for every process; the function's own win.
 	Env map[string]string
+	// EnvFor gives further variables for the processes of one function, asked whenever one
+	// starts; the function's own win. May be nil.
+	EnvFor func(function string) map[string]string
 	// CacheDir holds unpacked archives, built programs and runtime clients. Empty
 	// means topicwire's folder in the user's cache directory, or /var/cache/topicwire
 	// for functions that root runs as another user, who cannot read root's.

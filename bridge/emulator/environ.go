@@ -62,6 +62,9 @@ func (e *environment) variables() []string {
 		v["PYTHONPYCACHEPREFIX"] = filepath.Join(f.opts.CacheDir, "pycache")
 	}
 	maps.Copy(v, f.opts.Env)
+	if f.opts.EnvFor != nil {
+		maps.Copy(v, f.opts.EnvFor(f.name))
+	}
 	maps.Copy(v, f.cfg.Environment)
 	maps.Copy(v, map[string]string{
 		"_HANDLER":                        e.gen.handler,

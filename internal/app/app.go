@@ -17,6 +17,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/topicwire/topicwire/bridge"
+	"github.com/topicwire/topicwire/bridge/grip"
 	"github.com/topicwire/topicwire/broker"
 	"github.com/topicwire/topicwire/broker/listen"
 	"github.com/topicwire/topicwire/internal/config"
@@ -51,6 +52,7 @@ type app struct {
 	bridge    *bridge.Bridge
 	functions *functions
 	web       *webServer
+	door      *grip.Door
 	live      *Live
 	certs     *listen.Certificates // nil without TLS listeners
 	tls       *tls.Config          // the same
@@ -94,6 +96,10 @@ func Run(ctx context.Context, o Options) error {
 	}
 	a.newBridge()
 	a.bridge.Load(program)
+	if err := a.newDoor(cfg); err != nil {
+		a.broker.Close()
+		return err
+	}
 
 	// Every address is bound before anything runs, so that one in use ends the start.
 	if a.web, err = a.newWeb(ctx, cfg); err != nil {
@@ -110,6 +116,7 @@ func (a *app) run(ctx context.Context, cfg *config.Config, program *bridge.Progr
 		{"broker", func(ctx context.Context) error { return a.broker.Serve(ctx, a.accept) }},
 		{"bridge", a.bridge.Run},
 		{"web", a.web.Run},
+		{"routes", a.door.Run},
 		{"reload", reload.Run},
 	}
 	if a.certs != nil {
@@ -185,6 +192,7 @@ func (a *app) routes(cfg *config.Config) http.Handler {
 	mux.HandleFunc("GET /healthz", h.alive)
 	mux.HandleFunc("GET /readyz", h.ready)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(a.metrics, promhttp.HandlerOpts{Registry: a.metrics}))
+	mux.Handle("/", a.door)
 	return mux
 }
 

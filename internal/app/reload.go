@@ -80,6 +80,7 @@ func (a *app) reload(old *config.Config) (*config.Config, error) {
 	// no rule calls them any more.
 	endOld := a.functions.swap(registry)
 	a.bridge.Load(program)
+	a.door.Load(cfg.Routes)
 	endOld()
 	a.reloads++
 	for _, w := range cfg.Warnings {

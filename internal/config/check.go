@@ -23,6 +23,7 @@ func (l *loading) check() {
 	l.config.Rules = rules
 	l.checkListen()
 	l.checkRules()
+	l.checkRoutes()
 }
 
 // report adds a problem at a path of the configuration file.

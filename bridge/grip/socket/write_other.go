@@ -1,0 +1,7 @@
+//go:build !unix
+
+package socket
+
+import "syscall"
+
+func writeFd(uintptr, []byte) (int, error) { return 0, syscall.EAGAIN }
