@@ -29,6 +29,16 @@ type Route struct {
 
 	gone chan struct{}
 	once sync.Once
+
+	compiling sync.Once
+	compiled  any
+}
+
+// Compiled is what the handler of the route's mode has made of its configuration. compile
+// is called once.
+func (r *Route) Compiled(compile func() any) any {
+	r.compiling.Do(func() { r.compiled = compile() })
+	return r.compiled
 }
 
 // Gone is closed when a reload has taken the route away or put another function

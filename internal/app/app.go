@@ -18,6 +18,7 @@ import (
 
 	"github.com/topicwire/topicwire/bridge"
 	"github.com/topicwire/topicwire/bridge/grip"
+	"github.com/topicwire/topicwire/bridge/grip/apigateway"
 	"github.com/topicwire/topicwire/broker"
 	"github.com/topicwire/topicwire/broker/listen"
 	"github.com/topicwire/topicwire/internal/config"
@@ -53,11 +54,15 @@ type app struct {
 	functions *functions
 	web       *webServer
 	door      *grip.Door
-	live      *Live
-	certs     *listen.Certificates // nil without TLS listeners
-	tls       *tls.Config          // the same
-	stopping  atomic.Bool
-	reloads   int
+	gateway   *apigateway.Gateway
+	env       environ
+
+	functionDoor *functionDoor
+	live         *Live
+	certs        *listen.Certificates // nil without TLS listeners
+	tls          *tls.Config          // the same
+	stopping     atomic.Bool
+	reloads      int
 }
 
 // mqttAddress is where an MQTT listener is bound: its scheme and its address.
@@ -80,7 +85,7 @@ func Run(ctx context.Context, o Options) error {
 	}
 
 	// Functions first: the rules are compiled against them.
-	if a.functions, err = newFunctions(cfg, a.log, a.metrics); err != nil {
+	if a.functions, err = newFunctions(cfg, a.log, a.metrics, a.env.of); err != nil {
 		return err
 	}
 	defer a.functions.close()
@@ -100,6 +105,7 @@ func Run(ctx context.Context, o Options) error {
 		a.broker.Close()
 		return err
 	}
+	defer a.functionDoor.close(ctx)
 
 	// Every address is bound before anything runs, so that one in use ends the start.
 	if a.web, err = a.newWeb(ctx, cfg); err != nil {
@@ -116,7 +122,9 @@ func (a *app) run(ctx context.Context, cfg *config.Config, program *bridge.Progr
 		{"broker", func(ctx context.Context) error { return a.broker.Serve(ctx, a.accept) }},
 		{"bridge", a.bridge.Run},
 		{"web", a.web.Run},
+		{"function door", a.functionDoor.Run},
 		{"routes", a.door.Run},
+		{"api gateway", a.gateway.Run},
 		{"reload", reload.Run},
 	}
 	if a.certs != nil {
@@ -192,7 +200,7 @@ func (a *app) routes(cfg *config.Config) http.Handler {
 	mux.HandleFunc("GET /healthz", h.alive)
 	mux.HandleFunc("GET /readyz", h.ready)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(a.metrics, promhttp.HandlerOpts{Registry: a.metrics}))
-	mux.Handle("/", a.door)
+	mux.Handle("/", a.withManagement(a.door))
 	return mux
 }
 

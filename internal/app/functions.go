@@ -23,10 +23,10 @@ type functions struct {
 	running  sync.WaitGroup
 }
 
-func newFunctions(cfg *config.Config, log zerolog.Logger, metrics prometheus.Registerer) (*functions, error) {
+func newFunctions(cfg *config.Config, log zerolog.Logger, metrics prometheus.Registerer, env func(function string) map[string]string) (*functions, error) {
 	f := &functions{
 		options: function.Options{Log: log, Metrics: metrics, Emulator: function.EmulatorOptions{
-			Log: log, Metrics: metrics, BaseDir: cfg.Dir, RootWarning: new(sync.Once),
+			Log: log, Metrics: metrics, BaseDir: cfg.Dir, RootWarning: new(sync.Once), EnvFor: env,
 		}},
 	}
 	r, err := function.NewRegistry(cfg.Functions, f.options, nil)

@@ -80,6 +80,9 @@ func (a *app) reload(old *config.Config) (*config.Config, error) {
 	// no rule calls them any more.
 	endOld := a.functions.swap(registry)
 	a.bridge.Load(program)
+	if err := a.functionDoor.Load(cfg); err != nil {
+		a.log.Error().Err(err).Msg("functions cannot reach @connections")
+	}
 	a.door.Load(cfg.Routes)
 	endOld()
 	a.reloads++

@@ -27,7 +27,7 @@ func (a *app) newDoor(cfg *config.Config) error {
 	}
 	d.Load(cfg.Routes)
 	a.door = d
-	return nil
+	return a.newGateway(cfg)
 }
 
 // space is the broker as the door sees it.

@@ -12,13 +12,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
-)
 
-// The predefined routes.
-const (
-	routeConnect    = "$connect"
-	routeDisconnect = "$disconnect"
-	routeDefault    = "$default"
+	"github.com/topicwire/topicwire/bridge/grip"
 )
 
 // The kinds of events.
@@ -96,7 +91,7 @@ func (c *client) context(route, kind, requestID string, now time.Time) requestCo
 // connectEvent is the document of a handshake.
 func (c *client) connectEvent(r *http.Request, requestID string, now time.Time) []byte {
 	e := c.handshake(r)
-	e.RequestContext = c.context(routeConnect, eventConnect, requestID, now)
+	e.RequestContext = c.context(grip.RouteConnect, eventConnect, requestID, now)
 	return encode(e)
 }
 
@@ -121,7 +116,7 @@ func (c *client) disconnectEvent(code int, reason, requestID string, now time.Ti
 		Headers:           map[string]string{"Host": c.host, "x-api-key": "", "X-Forwarded-For": "", "x-restapi": ""},
 		MultiValueHeaders: map[string][]string{"Host": {c.host}, "x-api-key": {""}, "X-Forwarded-For": {""}, "x-restapi": {""}},
 		StageVariables:    c.variables,
-		RequestContext:    c.context(routeDisconnect, eventDisconnect, requestID, now),
+		RequestContext:    c.context(grip.RouteDisconnect, eventDisconnect, requestID, now),
 	}
 	e.RequestContext.DisconnectStatusCode, e.RequestContext.DisconnectReason = code, &reason
 	return encode(e)

@@ -1,4 +1,7 @@
-package apigateway
+// Package expression holds the two small languages in the configuration of an API of mode
+// apigateway: route selection expressions, which are AWS's, and topics with places to fill
+// in, which are ours. It is pure.
+package expression
 
 import (
 	"encoding/json"
@@ -172,7 +175,12 @@ func (p *piece) value(doc json.RawMessage) string {
 	if !p.variable {
 		return p.text
 	}
-	for _, s := range p.path {
+	return at(doc, p.path)
+}
+
+// at is what a valid JSON document has at a path, as text; nothing if it does not.
+func at(doc json.RawMessage, path []step) string {
+	for _, s := range path {
 		var ok bool
 		if doc, ok = s.down(doc); !ok {
 			return ""
