@@ -27,8 +27,7 @@ type Route struct {
 	// Prefix tells a prefix from a path.
 	Prefix bool
 
-	gone chan struct{}
-	once sync.Once
+	gone *ending
 
 	compiling sync.Once
 	compiled  any
@@ -43,9 +42,16 @@ func (r *Route) Compiled(compile func() any) any {
 
 // Gone is closed when a reload has taken the route away or put another function
 // behind it. Its connections then end with code 1012, so that clients come back.
-func (r *Route) Gone() <-chan struct{} { return r.gone }
+func (r *Route) Gone() <-chan struct{} { return r.gone.c }
 
-func (r *Route) end() { r.once.Do(func() { close(r.gone) }) }
+// ending is what Gone is about. The routes that follow one another with different settings
+// share it, since each may have connections.
+type ending struct {
+	c    chan struct{}
+	once sync.Once
+}
+
+func (e *ending) end() { e.once.Do(func() { close(e.c) }) }
 
 // Topic is the topic of a channel of this route.
 func (r *Route) Topic(channel string) string { return r.ChannelPrefix + channel }
@@ -78,7 +84,7 @@ func newRoute(c RouteConfig, d Defaults) *Route {
 	if c.Queue.Policy == "" {
 		c.Queue.Policy = socket.Disconnect
 	}
-	r := &Route{RouteConfig: c, gone: make(chan struct{})}
+	r := &Route{RouteConfig: c, gone: &ending{c: make(chan struct{})}}
 	r.Base, r.Prefix = splitPath(c.Path)
 	return r
 }
@@ -107,7 +113,9 @@ func newTable(configs []RouteConfig, d Defaults, old *table) *table {
 			if reflect.DeepEqual(o.RouteConfig, r.RouteConfig) {
 				r = o
 			}
-			kept[o] = o == r || o.Mode == r.Mode && o.Function == r.Function && o.URL == r.URL
+			if kept[o] = o == r || o.Mode == r.Mode && o.Function == r.Function && o.URL == r.URL; kept[o] {
+				r.gone = o.gone
+			}
 		}
 		if r.Prefix {
 			t.prefixes = append(t.prefixes, r)
@@ -118,7 +126,7 @@ func newTable(configs []RouteConfig, d Defaults, old *table) *table {
 	sort.SliceStable(t.prefixes, func(i, j int) bool { return len(t.prefixes[i].Base) > len(t.prefixes[j].Base) })
 	for _, o := range old.all() {
 		if !kept[o] {
-			o.end()
+			o.gone.end()
 		}
 	}
 	return t

@@ -85,6 +85,9 @@ func (c *connection) run() {
 	c.g.remove(c)
 	c.unsubscribeAll()
 	code, reason := c.ended(err)
+	if closed, ok := errors.AsType[*socket.CloseError](err); ok {
+		s.Close(answerTo(closed.Code), "")
+	}
 	s.Finish()
 	c.mu.Lock()
 	c.closing = true
@@ -98,6 +101,14 @@ func (c *connection) run() {
 	}
 	c.mu.Unlock()
 	c.disconnected(code, reason)
+}
+
+// answerTo is the code that answers a client's close frame.
+func answerTo(code int) int {
+	if code == socket.CloseNoStatus {
+		return 0
+	}
+	return code
 }
 
 func (c *connection) read(s *socket.Conn) error {

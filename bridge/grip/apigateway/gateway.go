@@ -7,6 +7,7 @@ package apigateway
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"sync"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
+	"github.com/topicwire/topicwire/bridge/function"
 	"github.com/topicwire/topicwire/bridge/grip"
 	"github.com/topicwire/topicwire/bridge/grip/socket"
 	"github.com/topicwire/topicwire/message"
@@ -192,10 +194,13 @@ func (g *Gateway) apiOf(route *grip.Route) (*api, error) {
 }
 
 // invoke calls a function with an event.
-func (g *Gateway) invoke(a *api, function, kind string, event []byte) ([]byte, error) {
+func (g *Gateway) invoke(a *api, name, kind string, event []byte) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(g.life, a.limits.timeout)
 	defer cancel()
-	out, err := g.o.Functions.Invoke(ctx, function, event)
+	out, err := g.o.Functions.Invoke(ctx, name, event)
+	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		err = fmt.Errorf("%w after %s", function.ErrTimeout, a.limits.timeout) // it may still be running
+	}
 	g.metrics.invoked(kind, err)
 	return out, err
 }
