@@ -43,7 +43,7 @@ func (l *ackLine) now(ack session.Ack, id uint16, why reason) {
 	defer l.mu.Unlock()
 	if l.head == len(l.line) {
 		var b [5]byte
-		l.write(session.AppendAck(b[:0], ack, l.c.version, id, byte(why)))
+		l.write(session.AppendAck(b[:0], ack, l.c.version, id, byte(why)), 1)
 		return
 	}
 	l.line = append(l.line, &receipt{line: l, ack: ack, id: id, why: why, ok: true})
@@ -83,7 +83,8 @@ func (r *receipt) done(err error) {
 	r.left--
 	if err != nil && !r.why.failed() {
 		r.why = refusalReason(err)
-		l.c.b.log.Error().Err(err).Str("client", l.c.origin.ClientID).Msg("a published message could not be kept")
+		l.c.b.metrics.notKept.Inc()
+		l.c.b.log.Debug().Err(err).Str("client", l.c.origin.ClientID).Msg("a published message could not be kept")
 	}
 	last, why := r.left == 0, r.why
 	l.mu.Unlock()
@@ -102,29 +103,32 @@ func (r *receipt) done(err error) {
 // flush sends what is complete, from the head on.
 func (l *ackLine) flush() {
 	l.out = l.out[:0]
+	n := 0
 	for l.head < len(l.line) && l.line[l.head].ok {
 		r := l.line[l.head]
 		l.line[l.head] = nil
 		l.head++
-		if r.why.failed() && l.c.version < 5 && r.ack != session.Pubcomp {
-			// There is no negative acknowledgement before MQTT 5, and a positive one
-			// would be a lie: the client is to send the message again. [MQTT-3.3.5-2]
+		if r.why.failed() && (r.ack == session.Pubcomp && r.why != reasonIDNotFound || r.ack != session.Pubcomp && l.c.version < 5) {
+			// There is no negative acknowledgement before MQTT 5, and none for the second
+			// half of QoS 2; a positive one would be a lie: the client is to send the
+			// message, or its PUBREL, again. [MQTT-3.3.5-2]
 			l.fail()
 			return
 		}
 		l.out = session.AppendAck(l.out, r.ack, l.c.version, r.id, byte(r.why))
+		n++
 	}
 	if l.head == len(l.line) {
 		l.line, l.head = l.line[:0], 0
 	}
 	l.room.Signal()
 	if len(l.out) > 0 {
-		l.write(l.out)
+		l.write(l.out, n)
 	}
 }
 
-func (l *ackLine) write(b []byte) {
-	if _, err := l.c.Conn.Write(b); err != nil {
+func (l *ackLine) write(b []byte, packets int) {
+	if _, err := l.c.Conn.WritePackets(b, packets); err != nil {
 		l.closed.Store(true)
 		l.room.Broadcast()
 		l.c.disconnect(reasonQuotaExceeded)

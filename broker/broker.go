@@ -68,6 +68,7 @@ type Broker struct {
 	ws        *listen.WebSocket
 	limiter   *listen.Limiter
 	flusher   *listen.Flusher
+	listening *listen.Metrics
 
 	index     *topics.Index[*subscriber]
 	retained  *topics.Retained
@@ -81,6 +82,8 @@ type Broker struct {
 
 	connections    connections
 	accept         atomic.Pointer[Accept]
+	keep           atomic.Pointer[Keep]
+	watch          atomic.Pointer[func(*message.Message)]
 	running        atomic.Pointer[context.Context]
 	stopped        atomic.Bool
 	serial         atomic.Uint64
@@ -118,16 +121,24 @@ func New(cfg Config, opts Options) (*Broker, error) {
 	b.sessions = &session.Env{
 		Config:   session.Config{MaxQueued: l.Queue.MaxMessages, MaxQueuedBytes: int64(l.Queue.MaxBytes), Policy: l.Queue.Policy},
 		Store:    b.store,
+		Hold:     !volatile(b.store),
 		Counters: &session.Counters{},
 		Now:      time.Now,
 	}
-	b.metrics = newMetrics(opts.Metrics, b)
+	b.metrics, b.listening = newMetrics(opts.Metrics, b), listen.NewMetrics(opts.Metrics)
 	b.mochi = newMochi(b)
-	if err := b.open(&cfg.Listen, opts.TLS, listen.NewMetrics(opts.Metrics)); err != nil {
+	if err := b.open(&cfg.Listen, opts.TLS); err != nil {
 		b.Close()
 		return nil, err
 	}
 	return b, nil
+}
+
+// volatile reports whether a store forgets with the process, so that nothing has to
+// wait for it.
+func volatile(s store.Store) bool {
+	_, is := s.(*store.Memory)
+	return is
 }
 
 // newMochi makes the mochi server. Its Serve is never called: that would start a loop
@@ -152,9 +163,9 @@ func newMochi(b *Broker) *mqtt.Server {
 }
 
 // open opens the listeners.
-func (b *Broker) open(cfg *listen.Config, tlsConfig *tls.Config, m *listen.Metrics) error {
+func (b *Broker) open(cfg *listen.Config, tlsConfig *tls.Config) error {
 	opts := listen.Options{
-		Limiter: b.limiter, Metrics: m, Flusher: b.flusher, Log: b.log,
+		Limiter: b.limiter, Metrics: b.listening, Flusher: b.flusher, Log: b.log,
 		ConnectTimeout: b.limits.ConnectTimeout,
 		WriteTimeout:   2 * b.limits.SlowTimeout, // after our own, which knows whether it matters
 		Drain:          b.limits.ShutdownTimeout,
@@ -228,6 +239,15 @@ func (b *Broker) life() context.Context {
 // message, one from an HTTP door. It goes the way of every message. At QoS 1 and 2 a
 // nil error means that it is durable.
 func (b *Broker) Publish(ctx context.Context, m *message.Message) error {
+	if err := b.check(m); err != nil {
+		return err
+	}
+	b.metrics.published.Inc()
+	return b.publish(ctx, m, nil)
+}
+
+// check says why a message that did not come over MQTT cannot be taken.
+func (b *Broker) check(m *message.Message) error {
 	if b.life() == nil || b.stopped.Load() {
 		return ErrNotServing
 	}
@@ -247,8 +267,7 @@ func (b *Broker) Publish(ctx context.Context, m *message.Message) error {
 	if m.Received.IsZero() {
 		m.Received = time.Now()
 	}
-	b.metrics.published.Inc()
-	return b.publish(ctx, m, nil)
+	return nil
 }
 
 // MayReceive reports whether the client that sent o may receive messages from topic:

@@ -24,6 +24,7 @@ type client struct {
 	expiry  uint32      // Session Expiry Interval of sub, in seconds
 	expires *entry      // when the offline session ends
 	will    *will       // waits for its delay
+	left    departure   // of the last connection, while there is none
 }
 
 // subscriber is one session in the index of subscriptions. A session that takes the
@@ -39,6 +40,8 @@ type subscriber struct {
 	mu    sync.Mutex
 	subs  map[string]topics.Option
 	ended bool // takes no more subscriptions
+
+	replaying []string // filters whose retained messages a restart has cut short; while restoring
 }
 
 // mayReceive reports whether the session may be sent messages of a topic.
@@ -128,6 +131,7 @@ func (b *Broker) takeOver(c *connection) (present bool, due []*will) {
 		b.schedule.cancel(cl.expires)
 		cl.expires = nil
 	}
+	info.stored = info.expiry > 0 || c.will != nil || cl.will != nil || cl.sub != nil && cl.sub.session.Durable()
 	if cl.sub != nil && (info.clean || cl.owner != c.principal.Name) {
 		// A clean start [MQTT-3.1.2-4], or somebody else: a session and what waits in it
 		// belong to the principal that began it.
@@ -193,6 +197,7 @@ func (b *Broker) leave(c *connection) {
 // the session end. Call it with the client locked.
 func (b *Broker) part(cl *client, c *connection, cause willCause) (due []*will) {
 	cl.conn = nil
+	cl.left = departure{time.Now(), c.departureReason()}
 	cl.sub.session.Detach(c)
 	b.metrics.clients.Dec()
 	due = b.startWill(cl, c, cause)
@@ -235,8 +240,7 @@ func (b *Broker) endSession(cl *client) (due []*will) {
 	b.shareOutIf(sub, func(string) bool { return true })
 	sub.session.End()
 	if cl.will != nil {
-		due = append(due, cl.will)
-		b.dropWill(cl)
+		due = append(due, b.takeWaitingWill(cl))
 	}
 	return due
 }

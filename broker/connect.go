@@ -23,6 +23,7 @@ type connectInfo struct {
 	keepAsked   uint16
 	params      session.Params
 	present     bool // Session Present
+	stored      bool // the store has changes that the client relies on
 	credentials auth.Credentials
 	refused     reason // why mochi must not go on; a CONNACK has been sent
 }
@@ -54,6 +55,11 @@ func (c *connection) onConnect(pk *packets.Packet) bool {
 	}
 	if r := c.takeWill(pk); r != reasonSuccess {
 		return c.refuseConnect(r)
+	}
+	if info.expiry > 0 || c.will != nil {
+		if err := c.b.store.Err(); err != nil {
+			return c.refuseConnect(reasonServerUnavailable)
+		}
 	}
 	if most := c.b.limits.MaxSessions; c.b.clients.find(info.clientID) == nil && c.b.clients.len() >= most {
 		return c.refuseConnect(reasonQuotaExceeded)

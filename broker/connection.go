@@ -29,10 +29,13 @@ type connection struct {
 	principal *auth.Principal // who it is
 	free      bool            // the principal may do everything: no need to ask
 	origin    message.Origin  // of everything it publishes
+	since     int64           // when it was established, in Unix milliseconds; under the client's lock
+	keepAlive uint16          // granted, in seconds; under the client's lock
 
 	// For the reading goroutine.
 	buf       buffer
 	now       time.Time // of the last read; the time of receipt of all that came with it
+	packets   int       // handled and not yet counted
 	publish   publish
 	will      *will    // what is to be published for it when it is lost
 	aliases   []string // topic by inbound alias - 1; "" = not set
@@ -42,10 +45,11 @@ type connection struct {
 
 	acks ackLine
 
-	established atomic.Bool // CONNACK was sent
-	ended       atomic.Bool // a DISCONNECT was sent, or nothing more is to be said
-	mochiClosed atomic.Bool // mochi has closed its side
-	handed      int         // bytes of the CONNECT that mochi has yet to read
+	established atomic.Bool   // CONNACK was sent
+	ended       atomic.Bool   // a DISCONNECT was sent, or nothing more is to be said
+	mochiClosed atomic.Bool   // mochi has closed its side
+	why         atomic.Uint32 // the reason code it was disconnected with
+	handed      int           // bytes of the CONNECT that mochi has yet to read
 
 	stall struct { // how long the client has been lagging
 		sync.Mutex
@@ -83,6 +87,7 @@ func (c *connection) disconnect(r reason) {
 	if c.ended.Swap(true) {
 		return
 	}
+	c.why.Store(uint32(r))
 	if c.version >= 5 && c.established.Load() {
 		_, _ = c.Conn.Write([]byte{packetDisconnect, 2, byte(r), 0}) // a full buffer: then it goes without
 	}

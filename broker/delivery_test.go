@@ -3,6 +3,7 @@ package broker_test
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/mochi-mqtt/server/v2/packets"
@@ -244,6 +245,61 @@ func TestTwentyThousandRetainedMessagesReachASlowReader(t *testing.T) {
 			sub.quiet()
 		})
 	}
+}
+
+// A connection that ends while retained messages are sent interrupts that, and the
+// session's next one continues it: each is sent once. [MQTT-3.3.1-9]
+func TestAReconnectContinuesRetainedMessages(t *testing.T) {
+	each(t, func(t *testing.T, v byte) {
+		t.Helper()
+		const n = 3000
+		s := serve(t, setup{})
+		pub := s.connect(v, "pub")
+		for i := range n {
+			pub.publish("r/"+strconv.Itoa(i), "x", retain)
+		}
+		sub := s.connect(v, "sub", persistent)
+		sub.subscribe("r/#", 1)
+		seen := map[string]bool{}
+		for connection := 1; len(seen) < n; connection++ {
+			for range min(900, n-len(seen)) { // fewer than may be in flight
+				got := sub.want(packets.Publish)
+				if !got.FixedHeader.Dup && (seen[got.TopicName] || !got.FixedHeader.Retain) {
+					t.Fatalf("connection %d: %s, RETAIN %v, again", connection, got.TopicName, got.FixedHeader.Retain)
+				}
+				seen[got.TopicName] = true
+				sub.ackPublish(packets.Puback, got.PacketID)
+			}
+			sub.lose()
+			sub = s.connect(v, "sub", persistent)
+		}
+		// A QoS 0 subscription goes on as well; what was on its way is lost, as ever at QoS 0.
+		const large = 600 // more than the sockets' buffers hold
+		for i := range large {
+			pub.publish("q/"+strconv.Itoa(i), strings.Repeat("x", 30_000), retain)
+		}
+		sub.subscribe("q/#", 0)
+		last := sub.want(packets.Publish).TopicName
+		_ = sub.conn.Close()
+		sub = s.connect(v, "sub", persistent)
+		for last != "q/"+strconv.Itoa(large-1) {
+			last = sub.want(packets.Publish).TopicName
+		}
+		sub.quiet()
+		// A new subscription with the same filter begins anew, and the old one is not
+		// continued beside it. [MQTT-3.8.4-3]
+		_ = sub.conn.Close()
+		sub = s.connect(v, "sub", persistent)
+		sub.subscribe("q/#", 0)
+		seen = map[string]bool{}
+		for range large {
+			seen[sub.want(packets.Publish).TopicName] = true
+		}
+		if len(seen) != large {
+			t.Errorf("%d different retained messages, want %d", len(seen), large)
+		}
+		sub.quiet()
+	})
 }
 
 // mochi.md 2.7: a message that is too large for a client is skipped, and nothing

@@ -52,7 +52,29 @@ func (g *gate) OnConnect(cl *mqtt.Client, _ packets.Packet) error {
 	present, due := g.b.takeOver(c)
 	c.connect.present = present
 	g.b.publishWills(due)
+	if c.connect.stored && !g.b.sessionStored(c) {
+		return packets.ErrServerUnavailable
+	}
 	return nil
+}
+
+// sessionStored waits until the session and the will of a client that connects are
+// durable, and that an older session is gone: the CONNACK says so. If they are not, the
+// client is refused, and comes again.
+func (b *Broker) sessionStored(c *connection) bool {
+	done := make(chan error, 1)
+	b.store.Sync(func(err error) { done <- err })
+	var err error
+	select {
+	case err = <-done:
+	case <-b.life().Done():
+		err = ErrNotServing
+	}
+	if err == nil {
+		return true
+	}
+	c.saidBye = true // no will of a client that was refused
+	return c.refuseConnect(reasonServerUnavailable)
 }
 
 // OnConnectAuthenticate lets everybody in who has come this far: see onConnect.
@@ -110,14 +132,27 @@ func (g *gate) OnSessionEstablished(cl *mqtt.Client, _ packets.Packet) {
 	c.SetKeepAlive(keepAliveTimeout(info.keepAlive))
 	c.Established()
 	c.established.Store(true)
+	c.packets++ // the CONNECT
+	b.metrics.connects.Add(1)
 	b.log.Debug().Str("client", c.origin.ClientID).Stringer("remote", c.origin.Addr).Stringer("via", c.origin.Via).
 		Uint8("version", c.version).Bool("session_present", info.present).Msg("client connected")
+	if c.attach(info) && info.present {
+		b.collectShared(c.sub, c.sub.sharedFilters())
+	}
+}
+
+// attach lets the session deliver to the connection, unless another has taken over
+// meanwhile.
+func (c *connection) attach(info *connectInfo) bool {
 	owner := c.sub.client
 	owner.mu.Lock()
 	defer owner.mu.Unlock()
-	if owner.conn == c { // nobody has taken over meanwhile
-		c.sub.session.Attach(c, info.params)
+	if owner.conn != c { // somebody has taken over meanwhile
+		return false
 	}
+	c.since, c.keepAlive = time.Now().UnixMilli(), info.keepAlive
+	c.sub.session.Attach(c, info.params)
+	return true
 }
 
 // keepAliveTimeout is one and a half times the keep alive. [MQTT-3.1.2-22]
@@ -133,6 +168,7 @@ func (c *connection) onDisconnect(pk *packets.Packet) error {
 		return fault(reasonProtocolError, "a session that was to end with its connection cannot be kept after all")
 	}
 	c.saidBye = true
+	c.why.Store(saidGoodbye)
 	c.keepsWill = c.version >= 5 && reason(pk.ReasonCode) != reasonSuccess
 	c.ended.Store(true)
 	return errGoodbye
@@ -196,6 +232,7 @@ func (b *Broker) handshake(c *connection) {
 // end undoes what a connection has set up.
 func (b *Broker) end(c *connection) {
 	b.connections.remove(c)
+	c.countPackets()
 	if c.buf.large != nil {
 		c.buf.release(&b.buffers)
 	}

@@ -115,6 +115,9 @@ func (b *Broker) PublishLocal(m *message.Message) error {
 	if strings.HasPrefix(m.Topic, basicIngest) {
 		return nil
 	}
+	if w := b.watch.Load(); w != nil {
+		(*w)(m)
+	}
 	var shared any
 	for e := range b.index.Match(m.Topic).Subscribers.All() {
 		if l := e.Subscriber.local; l != nil {
@@ -129,4 +132,23 @@ func (b *Broker) PublishLocal(m *message.Message) error {
 func (b *Broker) Subscribers(topic string) int {
 	found := b.index.Match(topic)
 	return found.Subscribers.Len() + len(found.Groups)
+}
+
+// Keep is asked before a message is delivered, after the rules have taken it, whether
+// it is kept for later readers. A result that is not nil is called when it has been
+// delivered. Messages that are kept are delivered one after the other, in the order in
+// which they were kept, if Keep sees to it that only one is between the two calls.
+type Keep func(m *message.Message) (delivered func())
+
+// Keep sets the func that keeps messages. Call it before Serve.
+func (b *Broker) Keep(k Keep) { b.keep.Store(&k) }
+
+// Watch makes f see every message before it is delivered, on the goroutine of whoever
+// publishes; nil ends that. There is one watcher at a time.
+func (b *Broker) Watch(f func(m *message.Message)) {
+	if f == nil {
+		b.watch.Store(nil)
+		return
+	}
+	b.watch.Store(&f)
 }

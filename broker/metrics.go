@@ -11,6 +11,8 @@ import (
 type metrics struct {
 	received      atomic.Int64 // PUBLISH packets from clients
 	receivedBytes atomic.Int64 // their payloads
+	packets       atomic.Int64 // packets of every type from clients
+	connects      atomic.Int64 // CONNECT packets that were accepted
 	expired       atomic.Int64 // sessions whose client stayed away
 
 	clients            prometheus.Gauge
@@ -21,6 +23,7 @@ type metrics struct {
 	wills              prometheus.Counter
 	published          prometheus.Counter
 	sharedRedeliveries prometheus.Counter
+	notKept            prometheus.Counter
 }
 
 // newMetrics registers the metrics of b, whose session counters exist already.
@@ -39,6 +42,7 @@ func newMetrics(reg prometheus.Registerer, b *Broker) *metrics {
 		wills:              counter("wills_total", "Wills published."),
 		published:          counter("internal_publishes_total", "Messages that did not come over MQTT."),
 		sharedRedeliveries: counter("shared_redeliveries_total", "Messages of shared subscriptions given to another member."),
+		notKept:            counter("publishes_not_kept_total", "Messages of clients that were refused after all, because the store could not keep them."),
 	}
 	reg.MustRegister(m.clients)
 	s := b.sessions.Counters
@@ -48,6 +52,8 @@ func newMetrics(reg prometheus.Registerer, b *Broker) *metrics {
 	}
 	read("messages_received_total", "PUBLISH packets from clients.", &m.received)
 	read("messages_received_bytes", "Payload bytes of PUBLISH packets from clients.", &m.receivedBytes)
+	read("packets_received_total", "MQTT packets of every type from clients.", &m.packets)
+	read("connects_total", "CONNECT packets that were accepted.", &m.connects)
 	read("sessions_expired_total", "Sessions that ended because their client stayed away.", &m.expired)
 	read("messages_sent_total", "PUBLISH packets to clients.", &s.Sent)
 	read("messages_sent_bytes", "Payload bytes of PUBLISH packets to clients.", &s.SentBytes)

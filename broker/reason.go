@@ -36,6 +36,7 @@ const (
 	reasonTopicAlias         reason = 0x94
 	reasonPacketTooLarge     reason = 0x95
 	reasonQuotaExceeded      reason = 0x97
+	reasonAdministrative     reason = 0x98
 	reasonPayloadFormat      reason = 0x99
 	reasonQoSNotSupported    reason = 0x9B
 	reasonConnectTime        reason = 0xA0

@@ -26,6 +26,7 @@ func (c *connection) onSubscribe(pk *packets.Packet) error {
 	}
 	codes := make([]byte, len(pk.Filters))
 	replays := make([]func(), 0, len(pk.Filters))
+	var shares []string // shared subscriptions that are new
 	for i := range pk.Filters {
 		f := &pk.Filters[i]
 		_, _, shared := message.SplitShare(f.Filter)
@@ -44,15 +45,19 @@ func (c *connection) onSubscribe(pk *packets.Packet) error {
 			RetainHandling: f.RetainHandling, ID: id,
 		}
 		codes[i] = o.QoS
-		existed := c.sub.subscribe(c.b, f.Filter, o)
-		if !shared && (o.RetainHandling == 0 || o.RetainHandling == 1 && !existed) { // [MQTT-3.3.1-9] [MQTT-3.3.1-10] [MQTT-3.3.1-11]
-			replays = append(replays, func() { c.replay(f.Filter, o) })
+		existed, replay := c.sub.subscribe(c.b, f.Filter, o, !shared)
+		if shared && !existed {
+			shares = append(shares, f.Filter)
+		}
+		if replay {
+			replays = append(replays, func() { c.b.replay(c.sub, f.Filter, o) })
 		}
 	}
 	c.answer(packetSuback, pk.PacketID, codes)
 	for _, replay := range replays {
 		replay()
 	}
+	c.b.collectShared(c.sub, shares)
 	return nil
 }
 
@@ -87,12 +92,12 @@ func (c *connection) mayNotSubscribe(filter string, i int) reason {
 }
 
 // replay sends the retained messages of a filter.
-func (c *connection) replay(filter string, o topics.Option) {
+func (b *Broker) replay(s *subscriber, filter string, o topics.Option) {
 	var ids []uint32
 	if o.ID != 0 {
 		ids = []uint32{o.ID}
 	}
-	c.sub.session.Replay(filter, o.QoS, ids, c.b.retained.Match(filter))
+	s.session.Replay(filter, o.QoS, ids, b.retained.Match(filter))
 }
 
 // onUnsubscribe takes an UNSUBSCRIBE. [MQTT-3.10.4-1] [MQTT-3.10.4-4] [MQTT-3.10.4-5]
@@ -148,9 +153,13 @@ func (c *connection) answer(first byte, id uint16, codes []byte) {
 		b = append(b, 0) // no properties
 	}
 	b = append(b, codes...)
+	if !c.sub.session.Durable() {
+		_, _ = c.Write(b)
+		return
+	}
 	c.b.store.Sync(func(err error) {
 		if err != nil {
-			c.b.log.Error().Err(err).Str("client", c.origin.ClientID).Msg("a subscription could not be kept")
+			c.b.log.Warn().Err(err).Str("client", c.origin.ClientID).Msg("a subscription could not be kept")
 			c.disconnect(reasonImplementation)
 			return
 		}
@@ -159,19 +168,26 @@ func (c *connection) answer(first byte, id uint16, codes []byte) {
 }
 
 // subscribe adds a subscription, or replaces the one with the same filter
-// [MQTT-3.8.4-3], and reports whether there was one.
-func (s *subscriber) subscribe(b *Broker, filter string, o topics.Option) (existed bool) {
+// [MQTT-3.8.4-3]; it reports whether there was one and whether retained messages are to
+// be sent for it, if it may have some. The store knows that too, so that a restart does
+// not cut it short.
+func (s *subscriber) subscribe(b *Broker, filter string, o topics.Option, retained bool) (existed, replay bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ended {
-		return false
+		return false, false
 	}
 	filter = strings.Clone(filter) // it is a piece of the packet
+	_, existed = s.subs[filter]
+	replay = retained && (o.RetainHandling == 0 || o.RetainHandling == 1 && !existed) // [MQTT-3.3.1-9] [MQTT-3.3.1-10] [MQTT-3.3.1-11]
 	s.subs[filter] = o
 	if s.session.Durable() {
-		b.store.Append(store.Change{Kind: store.SubscriptionPut, Client: s.client.id, Filter: filter, Subscription: subscriptionOf(o)})
+		kept := subscriptionOf(o)
+		kept.Replaying = replay && o.QoS > 0
+		b.store.Append(store.Change{Kind: store.SubscriptionPut, Client: s.client.id, Filter: filter, Subscription: kept})
 	}
-	return b.index.Subscribe(filter, s, o)
+	b.index.Subscribe(filter, s, o)
+	return existed, replay
 }
 
 // unsubscribe removes a subscription and reports whether there was one. What is in

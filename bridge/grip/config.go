@@ -50,6 +50,11 @@ type RouteConfig struct {
 	APIGateway APIGatewayConfig `yaml:"apigateway" jsonschema_description:"With mode apigateway: its settings."`
 }
 
+// Uses reports whether the route calls that function, of this server, in GRIP.
+func (c RouteConfig) Uses(function string) bool {
+	return (c.Mode == ModeGrip || c.Mode == "") && (c.Function == function || strings.HasSuffix(c.Function, ":function:"+function))
+}
+
 // StreamFraming says how a plain message is written to an HTTP stream.
 type StreamFraming string
 

@@ -27,7 +27,7 @@ type Route struct {
 	// Prefix tells a prefix from a path.
 	Prefix bool
 
-	gone *ending
+	gone *departure
 
 	compiling sync.Once
 	compiled  any
@@ -44,14 +44,14 @@ func (r *Route) Compiled(compile func() any) any {
 // behind it. Its connections then end with code 1012, so that clients come back.
 func (r *Route) Gone() <-chan struct{} { return r.gone.c }
 
-// ending is what Gone is about. The routes that follow one another with different settings
+// departure is what Gone is about. The routes that follow one another with different settings
 // share it, since each may have connections.
-type ending struct {
+type departure struct {
 	c    chan struct{}
 	once sync.Once
 }
 
-func (e *ending) end() { e.once.Do(func() { close(e.c) }) }
+func (d *departure) end() { d.once.Do(func() { close(d.c) }) }
 
 // Topic is the topic of a channel of this route.
 func (r *Route) Topic(channel string) string { return r.ChannelPrefix + channel }
@@ -84,7 +84,7 @@ func newRoute(c RouteConfig, d Defaults) *Route {
 	if c.Queue.Policy == "" {
 		c.Queue.Policy = socket.Disconnect
 	}
-	r := &Route{RouteConfig: c, gone: &ending{c: make(chan struct{})}}
+	r := &Route{RouteConfig: c, gone: &departure{c: make(chan struct{})}}
 	r.Base, r.Prefix = splitPath(c.Path)
 	return r
 }

@@ -46,6 +46,7 @@ type Conn struct {
 	mu         sync.Mutex
 	writeState writeState
 	out        *buffer // accepted and not yet given to the socket
+	packets    int     // that are in it
 	ctrl       []byte  // WebSocket control frames to go with it
 	congested  bool
 	closing    bool

@@ -59,7 +59,7 @@ func (r *runner) run(c *Conn, h Handler, prepare func() error) {
 			return
 		}
 	}
-	r.stats.total.Inc()
+	r.stats.accept()
 	r.stats.open.Inc()
 	defer r.stats.open.Dec()
 	// One client's packet must not end everybody's broker: mochi 2.7.9 panics on a

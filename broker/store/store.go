@@ -27,6 +27,11 @@ type Store interface {
 	// Sync calls done exactly once, when every change appended before the call is
 	// durable, or with the reason why it cannot be; possibly before Sync returns.
 	Sync(done func(error))
+	// Err is why the store takes nothing now, nil if it does: its disk is full, or its
+	// server away. What is appended meanwhile is kept in so far as there is room, and
+	// Sync fails at once. If the error has a method ReasonCode() byte, that is the MQTT 5
+	// reason code for those who are refused.
+	Err() error
 	// Close waits until everything appended is durable and gives up what the store
 	// holds. Nothing may be called after it.
 	Close() error
@@ -45,6 +50,9 @@ const (
 	SubscriptionPut
 	// SubscriptionDelete removes one: Filter.
 	SubscriptionDelete
+	// SubscriptionReplayed says that the retained messages of one have been handed out:
+	// Filter.
+	SubscriptionReplayed
 	// Enqueue adds a delivery to the end of a session's queue: Seq, Delivery.
 	Enqueue
 	// Sent says that a delivery went out and awaits its acknowledgement: Seq, PacketID.
@@ -65,7 +73,8 @@ const (
 	RetainedDelete
 	// WillPut keeps a will, of a client that is connected or of one that has gone: Will.
 	WillPut
-	// WillDelete says that the will was published or cancelled.
+	// WillDelete says that the will was published or cancelled: Will, if it counts only
+	// as long as that will's message is the one that is kept.
 	WillDelete
 )
 
@@ -104,6 +113,8 @@ type Subscription struct {
 	RetainHandling    byte
 	// ID is the subscription identifier; 0 = none.
 	ID uint32
+	// Replaying says that retained messages are still to be sent for it.
+	Replaying bool
 }
 
 // Delivery is one message on its way to one session.

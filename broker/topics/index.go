@@ -29,6 +29,7 @@ type Index[S comparable] struct {
 	nextID  uint64
 	filters map[S]*filters
 	count   atomic.Int64
+	shared  atomic.Int64 // how many of them are shared
 }
 
 // Matches is who gets the messages of one topic. It is immutable and shared.
@@ -58,6 +59,9 @@ func NewIndex[S comparable]() *Index[S] {
 // Len is the number of subscriptions.
 func (x *Index[S]) Len() int { return int(x.count.Load()) }
 
+// Shared is the number of shared subscriptions among them.
+func (x *Index[S]) Shared() int { return int(x.shared.Load()) }
+
 // Subscribe adds a subscription, or replaces the options of the one that the
 // subscriber already has with that very filter [MQTT-3.8.4-3]. A filter that begins
 // with $share/ is a shared subscription.
@@ -83,6 +87,9 @@ func (x *Index[S]) Subscribe(filter string, s S, opt Option) (existed bool) {
 	x.version.Add(1)
 	if !existed {
 		x.count.Add(1)
+		if shared {
+			x.shared.Add(1)
+		}
 		x.remember(s, filter)
 	}
 	return existed
@@ -192,6 +199,9 @@ func (x *Index[S]) remove(filter string, s S) bool {
 	n.publish()
 	x.version.Add(1)
 	x.count.Add(-1)
+	if shared {
+		x.shared.Add(-1)
+	}
 	for n.parent != nil && n.empty() {
 		p := n.parent
 		switch n.level {

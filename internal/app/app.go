@@ -55,14 +55,13 @@ type app struct {
 	web       *webServer
 	door      *grip.Door
 	gateway   *apigateway.Gateway
-	env       environ
-
-	functionDoor *functionDoor
-	live         *Live
-	certs        *listen.Certificates // nil without TLS listeners
-	tls          *tls.Config          // the same
-	stopping     atomic.Bool
-	reloads      int
+	inner     *functionDoor // for functions that run here
+	live      *Live
+	certs     *listen.Certificates // nil without TLS listeners
+	tls       *tls.Config          // the same
+	durable   durable
+	stopping  atomic.Bool
+	reloads   int
 }
 
 // mqttAddress is where an MQTT listener is bound: its scheme and its address.
@@ -84,8 +83,14 @@ func Run(ctx context.Context, o Options) error {
 		a.log.Warn().Msg(w.String())
 	}
 
+	// What was kept comes before those who keep something, and is closed after them.
+	defer a.closeStore()
+	if err := a.openStore(ctx, cfg); err != nil {
+		return err
+	}
+
 	// Functions first: the rules are compiled against them.
-	if a.functions, err = newFunctions(cfg, a.log, a.metrics, a.env.of); err != nil {
+	if a.functions, err = newFunctions(cfg, a.log, a.metrics); err != nil {
 		return err
 	}
 	defer a.functions.close()
@@ -105,7 +110,7 @@ func Run(ctx context.Context, o Options) error {
 		a.broker.Close()
 		return err
 	}
-	defer a.functionDoor.close(ctx)
+	defer a.inner.close(ctx)
 
 	// Every address is bound before anything runs, so that one in use ends the start.
 	if a.web, err = a.newWeb(ctx, cfg); err != nil {
@@ -122,7 +127,7 @@ func (a *app) run(ctx context.Context, cfg *config.Config, program *bridge.Progr
 		{"broker", func(ctx context.Context) error { return a.broker.Serve(ctx, a.accept) }},
 		{"bridge", a.bridge.Run},
 		{"web", a.web.Run},
-		{"function door", a.functionDoor.Run},
+		{"function door", a.inner.Run},
 		{"routes", a.door.Run},
 		{"api gateway", a.gateway.Run},
 		{"reload", reload.Run},
@@ -163,7 +168,9 @@ func (a *app) newBroker(cfg *config.Config) error {
 		}
 		a.certs, a.tls = certs, certs.TLSConfig()
 	}
-	b, err := broker.New(cfg.Config, broker.Options{Log: a.log, Metrics: a.metrics, TLS: a.tls, Version: a.options.Version})
+	b, err := broker.New(cfg.Config, broker.Options{
+		Log: a.log, Metrics: a.metrics, Store: a.brokerStore(), TLS: a.tls, Version: a.options.Version,
+	})
 	if err != nil {
 		return err
 	}
@@ -217,7 +224,7 @@ func (a *app) checks() map[string]error {
 	if a.stopping.Load() {
 		stopping = errors.New("the server is stopping")
 	}
-	return map[string]error{"server": stopping}
+	return map[string]error{"server": stopping, "store": a.storeProblem()}
 }
 
 func logger(o Options, c obs.Config) zerolog.Logger {

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
@@ -15,6 +16,7 @@ import (
 // the ones before finish.
 type functions struct {
 	options function.Options
+	environ atomic.Pointer[func(function string) map[string]string] // more variables for a function's processes
 
 	mu       sync.Mutex
 	registry *function.Registry
@@ -23,11 +25,17 @@ type functions struct {
 	running  sync.WaitGroup
 }
 
-func newFunctions(cfg *config.Config, log zerolog.Logger, metrics prometheus.Registerer, env func(function string) map[string]string) (*functions, error) {
+func newFunctions(cfg *config.Config, log zerolog.Logger, metrics prometheus.Registerer) (*functions, error) {
 	f := &functions{
 		options: function.Options{Log: log, Metrics: metrics, Emulator: function.EmulatorOptions{
-			Log: log, Metrics: metrics, BaseDir: cfg.Dir, RootWarning: new(sync.Once), EnvFor: env,
+			Log: log, Metrics: metrics, BaseDir: cfg.Dir, RootWarning: new(sync.Once),
 		}},
+	}
+	f.options.Emulator.EnvFor = func(name string) map[string]string {
+		if environ := f.environ.Load(); environ != nil {
+			return (*environ)(name)
+		}
+		return nil
 	}
 	r, err := function.NewRegistry(cfg.Functions, f.options, nil)
 	if err != nil {

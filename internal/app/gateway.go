@@ -15,13 +15,14 @@ import (
 // newGateway makes what serves the routes of mode apigateway, and the door through which
 // functions that run here reach its @connections.
 func (a *app) newGateway(cfg *config.Config) error {
-	a.functionDoor = newFunctionDoor(a.log)
+	a.inner = newFunctionDoor(a.log)
 	g, err := apigateway.New(apigateway.Options{
 		Space:               space{a.broker},
 		Functions:           byName{a.functions},
 		Sockets:             a.door.Socket,
+		Hold:                a.door.Hold,
 		AuthorizeManagement: a.authorizeManagement,
-		Domain:              a.functionDoor.domain,
+		Domain:              a.inner.domain,
 		MaxSubscriptions:    cfg.Grip.MaxSubscriptions,
 		Log:                 a.log,
 		Metrics:             a.metrics,
@@ -31,9 +32,8 @@ func (a *app) newGateway(cfg *config.Config) error {
 	}
 	a.gateway = g
 	a.door.Handle(grip.ModeAPIGateway, g)
-	a.functionDoor.handler = g.Management(nil) // only this machine reaches it
-	a.env.add(a.functionDoor.environ)
-	return a.functionDoor.Load(cfg)
+	a.inner.handler = g.Management(nil) // only this machine reaches it
+	return a.inner.Load(cfg)
 }
 
 // withManagement puts the API Gateway Management API before another handler: handlers post

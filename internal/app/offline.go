@@ -22,7 +22,7 @@ func Check(path string) (*config.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := newFunctions(cfg, zerolog.Nop(), prometheus.NewRegistry(), nil)
+	f, err := newFunctions(cfg, zerolog.Nop(), prometheus.NewRegistry())
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +52,7 @@ func Invoke(ctx context.Context, o InvokeOptions) ([]byte, error) {
 		return nil, err
 	}
 	log := obs.NewLogger(obs.Config{Level: o.LogLevel, Format: cfg.Log.Format}, o.Log)
-	f, err := newFunctions(cfg, log, prometheus.NewRegistry(), nil)
+	f, err := newFunctions(cfg, log, prometheus.NewRegistry())
 	if err != nil {
 		return nil, err
 	}

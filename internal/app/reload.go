@@ -76,13 +76,14 @@ func (a *app) reload(old *config.Config) (*config.Config, error) {
 		registry.Close()
 		return nil, cfg.Explain(err)
 	}
+	a.tellFunctions(cfg)
+	if err := a.inner.Load(cfg); err != nil {
+		a.log.Error().Err(err).Msg("functions cannot reach @connections")
+	}
 	// The new functions run before the rules that call them, and the old ones end when
 	// no rule calls them any more.
 	endOld := a.functions.swap(registry)
 	a.bridge.Load(program)
-	if err := a.functionDoor.Load(cfg); err != nil {
-		a.log.Error().Err(err).Msg("functions cannot reach @connections")
-	}
 	a.door.Load(cfg.Routes)
 	endOld()
 	a.reloads++

@@ -3,6 +3,9 @@ package app
 import (
 	"context"
 	"errors"
+	"maps"
+	"net"
+	"strconv"
 
 	"github.com/topicwire/topicwire/bridge/function"
 	"github.com/topicwire/topicwire/bridge/grip"
@@ -26,8 +29,50 @@ func (a *app) newDoor(cfg *config.Config) error {
 		return err
 	}
 	d.Load(cfg.Routes)
+	if d.HasHistory() {
+		a.broker.Keep(d.Keep)
+	}
 	a.door = d
+	a.tellFunctions(cfg)
 	return a.newGateway(cfg)
+}
+
+// tellFunctions sees to it that the processes of functions behind the routes of cfg
+// know where to publish, and where @connections is.
+func (a *app) tellFunctions(cfg *config.Config) {
+	a.functions.environ.Store(new(func(function string) map[string]string {
+		all := make(map[string]string)
+		for _, r := range cfg.Routes {
+			if r.Uses(function) {
+				maps.Copy(all, a.gripEnviron())
+			}
+		}
+		maps.Copy(all, a.inner.environ(function))
+		return all
+	}))
+}
+
+func (a *app) gripEnviron() map[string]string {
+	if a.web == nil {
+		return nil
+	}
+	for _, l := range a.web.listeners {
+		scheme := "http"
+		if l.secure {
+			scheme = "https"
+		}
+		return map[string]string{"GRIP_URL": a.door.GripURL(scheme + "://" + reachable(l.Addr()))}
+	}
+	return nil
+}
+
+// reachable is an address at which a program on this machine reaches a listener.
+func reachable(addr net.Addr) string {
+	t, ok := addr.(*net.TCPAddr)
+	if !ok || !t.IP.IsUnspecified() {
+		return addr.String()
+	}
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(t.Port))
 }
 
 // space is the broker as the door sees it.
@@ -36,6 +81,8 @@ type space struct{ b *broker.Broker }
 func (s space) Publish(ctx context.Context, m *message.Message) error { return s.b.Publish(ctx, m) }
 
 func (s space) PublishLocal(m *message.Message) error { return s.b.PublishLocal(m) }
+
+func (s space) Watch(f func(*message.Message)) { s.b.Watch(f) }
 
 func (s space) Subscribers(topic string) int { return s.b.Subscribers(topic) }
 

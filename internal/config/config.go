@@ -10,16 +10,17 @@ import (
 	"github.com/topicwire/topicwire/broker"
 	"github.com/topicwire/topicwire/broker/listen"
 	"github.com/topicwire/topicwire/internal/config/yamldoc"
+	"github.com/topicwire/topicwire/internal/natsd"
 	"github.com/topicwire/topicwire/internal/obs"
 )
 
-// Config is a configuration that has been checked. Paths of listen.tls and rules_dir
-// are resolved against the configuration file's folder; paths of functions start at
+// Config is a configuration that has been checked. Paths of listen.tls, store
+// and rules_dir are resolved against the configuration file's folder; paths of functions start at
 // Dir and are resolved by whoever runs them. The holder treats it as read-only.
 type Config struct {
 	broker.Config `yaml:",inline"`
 
-	Store     Store                      `yaml:"store" jsonschema_description:"Where sessions, queues, retained messages and the outbox are kept."`
+	Store     natsd.Config               `yaml:"store" jsonschema_description:"Where sessions, queues, retained messages and the outbox are kept."`
 	Functions map[string]function.Config `yaml:"functions" jsonschema_description:"The functions that rules may call, by name. Each is one of: an emulated Lambda (runtime and path), a real one (lambda), or an HTTP endpoint (http)."`
 	Rules     Rules                      `yaml:"rules" jsonschema_description:"Topic rules: a list, or a map from name to rule."`
 	RulesDir  string                     `yaml:"rules_dir" jsonschema:"example=rules" jsonschema_description:"A folder with more rules: each .yaml, .yml or .json file in it holds a rule, a list of rules, or {rules: [...]}. AWS IoT TopicRulePayload files are such files."`
@@ -47,11 +48,6 @@ type origin struct {
 // defaultConfig is what an empty file means.
 func defaultConfig() Config {
 	return Config{Config: broker.Config{Listen: listen.DefaultConfig()}}
-}
-
-// Store says where state is kept.
-type Store struct {
-	Dir string `yaml:"dir" jsonschema:"enum=memory" jsonschema_description:"memory: nothing outlives the process."`
 }
 
 // Problem is one thing that is wrong with a configuration, with its place and remedy.

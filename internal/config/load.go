@@ -12,6 +12,7 @@ import (
 	"github.com/topicwire/topicwire/bridge/grip"
 	"github.com/topicwire/topicwire/broker/listen"
 	"github.com/topicwire/topicwire/internal/config/yamldoc"
+	"github.com/topicwire/topicwire/internal/natsd"
 )
 
 // Load reads and checks the configuration file at path, the rules in its rules_dir and
@@ -32,6 +33,7 @@ func LoadWith(path string, env func(name string) (string, bool)) (*Config, error
 	l.file(path)
 	l.rulesDir()
 	l.check()
+	l.storeDir()
 	return l.done()
 }
 
@@ -88,7 +90,7 @@ func (l *loading) file(path string) {
 	for i := range c.Rules {
 		c.origins = append(c.origins, origin{l.main, at("rules", i)})
 	}
-	for _, p := range []*string{&c.Listen.TLS.Cert, &c.Listen.TLS.Key, &c.RulesDir} {
+	for _, p := range []*string{&c.Listen.TLS.Cert, &c.Listen.TLS.Key, &c.RulesDir, &c.Store.NATS.Credentials, &c.Store.NATS.CA} {
 		*p = l.resolved(*p)
 	}
 }
@@ -99,6 +101,19 @@ func (l *loading) resolved(path string) string {
 		return path
 	}
 	return filepath.Join(l.config.Dir, path)
+}
+
+// storeDir settles the folder of the store, once it is known whether the
+// configuration names one.
+func (l *loading) storeDir() {
+	s := &l.config.Store
+	switch {
+	case s.InMemory() || s.NATS.URL != "":
+	case s.Dir == "":
+		s.Dir = l.resolved(natsd.DefaultDir)
+	default:
+		s.Dir = l.resolved(s.Dir)
+	}
 }
 
 // maxFile is how large a file may be; 10,000 rules take 3 MB.

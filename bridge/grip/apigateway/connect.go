@@ -24,7 +24,7 @@ func (g *Gateway) ServeRoute(w http.ResponseWriter, r *http.Request, route *grip
 		g.Management(g.o.AuthorizeManagement).ServeHTTP(w, r)
 		return
 	}
-	a, err := g.apiOf(route)
+	a, err := apiOf(route)
 	if err != nil { // a route that was not checked
 		g.o.Log.Error().Err(err).Str("path", route.Path).Msg("the route cannot be served")
 		http.Error(w, textInternal, http.StatusInternalServerError)
@@ -36,18 +36,28 @@ func (g *Gateway) ServeRoute(w http.ResponseWriter, r *http.Request, route *grip
 		return
 	}
 	if !g.begin() {
-		http.Error(w, "The server is shutting down.", http.StatusServiceUnavailable)
+		http.Error(w, errStopping.Error(), http.StatusServiceUnavailable)
 		return
 	}
 	c := g.newConnection(a, r)
-	if c.connect(w, r) {
-		go func() { // without what net/http keeps for a request
-			defer g.wg.Done()
-			c.run()
-		}()
+	release, err := g.o.Hold(route, c.close)
+	if err != nil {
+		g.wg.Done()
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		return
 	}
-	g.wg.Done()
+	end := func() {
+		release()
+		g.wg.Done()
+	}
+	if !c.connect(w, r) {
+		end()
+		return
+	}
+	go func() { // without what net/http keeps for a request
+		defer end()
+		c.run()
+	}()
 }
 
 func (g *Gateway) newConnection(a *api, r *http.Request) *connection {

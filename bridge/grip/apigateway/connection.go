@@ -61,6 +61,9 @@ func (c *connection) open(s *socket.Conn) error {
 	}
 	c.early = nil
 	c.sock.Store(s)
+	if c.closing { // meanwhile
+		s.Close(c.code, c.reason)
+	}
 	c.mu.Unlock()
 	if err := c.g.add(c); err != nil {
 		s.Close(socket.CloseGoingAway, reasonGoingAway)
@@ -164,7 +167,9 @@ func (c *connection) close(code int, reason string) {
 	c.closing, c.code, c.reason = true, code, reason
 	s := c.sock.Load()
 	c.mu.Unlock()
-	s.Close(code, reason)
+	if s != nil { // else open does it
+		s.Close(code, reason)
+	}
 }
 
 func (c *connection) isClosing() bool {

@@ -24,10 +24,13 @@ import (
 // Options are what a Gateway needs.
 type Options struct {
 	// Space is the broker, Functions invokes functions, Sockets bounds the connections
-	// of a route. They are needed.
+	// of a route: the door's. They are needed.
 	Space     grip.Space
 	Functions grip.Invoker
 	Sockets   func(*grip.Route) socket.Options
+	// Hold counts a client in, ends it when its route goes, and refuses it when there are
+	// too many: the door's. It is needed.
+	Hold func(route *grip.Route, end func(code int, reason string)) (release func(), err error)
 	// Authorize says what the client that sent a handshake may do, or refuses it. nil
 	// leaves that to the functions.
 	Authorize func(r *http.Request) (grip.Grant, error)
@@ -60,7 +63,6 @@ type Gateway struct {
 	mu          sync.RWMutex
 	connections map[string]*connection
 	closing     bool
-	closed      chan struct{}
 	wg          sync.WaitGroup
 }
 
@@ -76,7 +78,7 @@ func New(o Options) (*Gateway, error) {
 	if o.MaxSubscriptions <= 0 {
 		o.MaxSubscriptions = 100
 	}
-	g := &Gateway{o: o, connections: make(map[string]*connection), closed: make(chan struct{})}
+	g := &Gateway{o: o, connections: make(map[string]*connection)}
 	g.log = o.Log.Sample(&zerolog.BurstSampler{Burst: 20, Period: time.Second}) // a function that fails may fail for everybody
 	g.metrics = newMetrics(o.Metrics, g.count)
 	g.life, g.end = context.WithCancel(context.Background())
@@ -94,10 +96,9 @@ func (g *Gateway) Run(ctx context.Context) error {
 	<-ctx.Done()
 	g.mu.Lock()
 	g.closing = true
-	close(g.closed)
 	g.mu.Unlock()
 	g.direct.Close()
-	g.closeAll(nil, socket.CloseGoingAway, reasonGoingAway)
+	g.closeAll()
 	limit := time.AfterFunc(g.o.Linger, g.end)
 	defer limit.Stop()
 	g.wg.Wait()
@@ -105,14 +106,11 @@ func (g *Gateway) Run(ctx context.Context) error {
 	return nil
 }
 
-// closeAll closes the connections of a route, or all of them.
-func (g *Gateway) closeAll(route *grip.Route, code int, reason string) {
+func (g *Gateway) closeAll() {
 	g.mu.RLock()
 	defer g.mu.RUnlock()
 	for _, c := range g.connections {
-		if route == nil || c.api.route == route {
-			c.close(code, reason)
-		}
+		c.close(socket.CloseGoingAway, reasonGoingAway)
 	}
 }
 
@@ -169,25 +167,14 @@ func (g *Gateway) deliver(m *message.Message, shared *any) {
 	g.metrics.gone.Inc()
 }
 
-// apiOf is the api of a route; it is made once, and watched, so that its connections end
-// when a reload takes the route away.
-func (g *Gateway) apiOf(route *grip.Route) (*api, error) {
+// apiOf is the api of a route; it is made once.
+func apiOf(route *grip.Route) (*api, error) {
 	type made struct {
 		api *api
 		err error
 	}
 	m, _ := route.Compiled(func() any {
 		a, err := compileAPI(route)
-		if err == nil && g.begin() {
-			go func() {
-				defer g.wg.Done()
-				select {
-				case <-route.Gone():
-					g.closeAll(route, socket.CloseRestart, "the server has been reconfigured")
-				case <-g.closed:
-				}
-			}()
-		}
 		return made{a, err}
 	}).(made)
 	return m.api, m.err

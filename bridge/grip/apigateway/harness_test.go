@@ -120,6 +120,8 @@ func (s *space) PublishLocal(m *message.Message) error {
 	return nil
 }
 
+func (s *space) Watch(func(*message.Message)) {}
+
 func (s *space) Subscribers(topic string) (n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -202,7 +204,7 @@ func serve(t *testing.T, c grip.RouteConfig, all map[string]fn, change ...func(*
 	if w.door, err = grip.New(grip.Options{Space: w.space, Functions: w.fns}); err != nil {
 		t.Fatal(err)
 	}
-	o := apigateway.Options{Space: w.space, Functions: w.fns, Sockets: w.door.Socket, Metrics: w.metrics, Linger: 2 * time.Second}
+	o := apigateway.Options{Space: w.space, Functions: w.fns, Sockets: w.door.Socket, Hold: w.door.Hold, Metrics: w.metrics, Linger: 2 * time.Second}
 	for _, f := range change {
 		f(&o)
 	}
