@@ -88,6 +88,12 @@ func pushScenarios(c *PushConfig) []pushScenario {
 			run:  func(ctx context.Context, p *pushRun) ([]PushCell, error) { return pushEcho(ctx, p, n) },
 		}
 	}
+	fanOut := func(n int, name string, perRequest int) pushScenario {
+		return pushScenario{
+			rows: []PushRow{{Name: fmt.Sprintf(name, burstSize, n), Unit: unitDeliveries, More: true}},
+			run:  func(ctx context.Context, p *pushRun) ([]PushCell, error) { return pushFanOut(ctx, p, n, perRequest) },
+		}
+	}
 	idle, holders := max(10, 5000/scale), max(5, 500/scale)
 	return []pushScenario{
 		echo(1),
@@ -99,10 +105,8 @@ func pushScenarios(c *PushConfig) []pushScenario {
 			},
 			run: func(ctx context.Context, p *pushRun) ([]PushCell, error) { return pushIdle(ctx, p, idle) },
 		},
-		{
-			rows: []PushRow{{Name: fmt.Sprintf("bursts of %d messages to %d connections", burstSize, holders), Unit: unitDeliveries, More: true}},
-			run:  func(ctx context.Context, p *pushRun) ([]PushCell, error) { return pushFanOut(ctx, p, holders) },
-		},
+		fanOut(holders, "bursts of %d messages to %d connections", burstSize),
+		fanOut(holders, "%d messages to %d, a request each", 1),
 	}
 }
 

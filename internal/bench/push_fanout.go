@@ -16,8 +16,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// A fan-out is bursts, each published as fast as the server takes it and after the one before has
-// arrived everywhere, or nothing has come for quietFor.
+// A fan-out is bursts, each published after the one before has arrived everywhere or nothing has come
+// for quietFor: with one request, or with a request for each message, one after the other.
 const (
 	bursts    = 5
 	burstSize = 100
@@ -31,14 +31,14 @@ type holder struct {
 	latency  *hdrhistogram.Histogram
 }
 
-// pushFanOut publishes bursts of messages to a channel that n connections hold.
-func pushFanOut(ctx context.Context, p *pushRun, n int) ([]PushCell, error) {
+// pushFanOut publishes bursts of messages, some with each request, to a channel that n connections hold.
+func pushFanOut(ctx context.Context, p *pushRun, n, perRequest int) ([]PushCell, error) {
 	clients, stop, err := openPush(ctx, p.server, n, readBuffer)
 	if err != nil {
 		return nil, err
 	}
 	defer stop()
-	f := &pushFan{clock: newClock(), holders: make([]holder, n), arrived: make(chan struct{}, 1)}
+	f := &pushFan{perRequest: perRequest, clock: newClock(), holders: make([]holder, n), arrived: make(chan struct{}, 1)}
 	g, within := errgroup.WithContext(ctx)
 	done := make(chan struct{})
 	for i, c := range clients {
@@ -69,6 +69,8 @@ func pushFanOut(ctx context.Context, p *pushRun, n int) ([]PushCell, error) {
 
 // pushFan is a fan-out under way.
 type pushFan struct {
+	perRequest int
+
 	clock    *clock
 	holders  []holder
 	due      [bursts * burstSize]atomic.Int64 // by number: when the message was published
@@ -109,12 +111,17 @@ func (f *pushFan) receive(h *holder) error {
 func (f *pushFan) publish(ctx context.Context, s *PushServer) error {
 	for range bursts {
 		begin := f.clock.now()
-		for range burstSize {
-			f.due[f.sent].Store(f.clock.now())
-			if err := publishItem(ctx, s.Publish, f.payload(f.sent)); err != nil {
+		for range burstSize / f.perRequest {
+			now := f.clock.now()
+			var contents []string
+			for range f.perRequest {
+				f.due[f.sent].Store(now)
+				contents = append(contents, f.payload(f.sent))
+				f.sent++
+			}
+			if err := publishItems(ctx, s.Publish, contents); err != nil {
 				return err
 			}
-			f.sent++
 		}
 		if err := f.await(ctx, int64(f.sent)*int64(len(f.holders))); err != nil {
 			return err
@@ -166,8 +173,8 @@ func (f *pushFan) cell(used usage) PushCell {
 	}
 }
 
-// publishItem POSTs one item to pushChannel.
-func publishItem(ctx context.Context, url, content string) error {
+// publishItems POSTs items to pushChannel.
+func publishItems(ctx context.Context, url string, contents []string) error {
 	type format struct {
 		Content string `json:"content"`
 	}
@@ -175,7 +182,11 @@ func publishItem(ctx context.Context, url, content string) error {
 		Channel string            `json:"channel"`
 		Formats map[string]format `json:"formats"`
 	}
-	body, err := json.Marshal(map[string][]item{"items": {{pushChannel, map[string]format{"ws-message": {content}}}}})
+	var items []item
+	for _, c := range contents {
+		items = append(items, item{pushChannel, map[string]format{"ws-message": {c}}})
+	}
+	body, err := json.Marshal(map[string][]item{"items": items})
 	if err != nil {
 		return err
 	}

@@ -201,7 +201,7 @@ func serve(t *testing.T, c grip.RouteConfig, all map[string]fn, change ...func(*
 	}
 	c.Check(func(path, problem, remedy string) { t.Fatalf("%s %s: %s", path, problem, remedy) })
 	var err error
-	if w.door, err = grip.New(grip.Options{Space: w.space, Functions: w.fns}); err != nil {
+	if w.door, err = grip.New(grip.Options{Space: w.space, Functions: w.fns, Linger: 300 * time.Millisecond}); err != nil {
 		t.Fatal(err)
 	}
 	o := apigateway.Options{Space: w.space, Functions: w.fns, Sockets: w.door.Socket, Hold: w.door.Hold, Metrics: w.metrics, Linger: 2 * time.Second}
