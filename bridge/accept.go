@@ -207,7 +207,7 @@ func (r *run) queue(t action.Task) string {
 // failed, or it did more work than it may.
 func (r *run) statementFailed(ctx context.Context, rule *rule, err error) {
 	r.b.failed(failure{m: r.m, rule: rule.Name, action: "sql", target: rule.Name, err: err, outcome: ruleError})
-	if rule.onError != nil {
+	if rule.onError != nil && !rule.Silent {
 		r.errorJob(ctx, &local{rule: rule}, []action.Failure{
 			{Action: "RuleExecution", Resource: rule.Name, Message: err.Error()},
 		})

@@ -10,7 +10,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"hash/maphash"
 	"log/slog"
 	"net"
@@ -67,6 +66,7 @@ type Broker struct {
 	certs     *listen.Certificates
 	ws        *listen.WebSocket
 	limiter   *listen.Limiter
+	rates     rates
 	flusher   *listen.Flusher
 	listening *listen.Metrics
 
@@ -81,6 +81,7 @@ type Broker struct {
 	schedule  *schedule
 
 	connections    connections
+	background     sync.WaitGroup // what asks for principals again
 	accept         atomic.Pointer[Accept]
 	keep           atomic.Pointer[Keep]
 	watch          atomic.Pointer[func(*message.Message)]
@@ -99,8 +100,8 @@ func New(cfg Config, opts Options) (*Broker, error) {
 	l := cfg.Limits.Effective()
 	chain := auth.Chain(opts.Auth)
 	if len(chain) == 0 {
-		if addr, key, found := exposed(&cfg.Listen); found {
-			return nil, fmt.Errorf("broker: listen.%s: %w: configure auth, or listen on 127.0.0.1", key, errExposed(addr))
+		if err := cfg.CheckExposed(&cfg.Auth); err != nil {
+			return nil, err
 		}
 		chain = auth.Chain{auth.Anonymous{}}
 	}
@@ -112,6 +113,7 @@ func New(cfg Config, opts Options) (*Broker, error) {
 		index: topics.NewIndex[*subscriber](), retained: topics.NewRetained(),
 		seed: maphash.MakeSeed(), clients: clients{all: map[string]*client{}}, schedule: newSchedule(),
 		connections: connections{all: map[*connection]struct{}{}},
+		rates:       newRates(&l.RateLimits),
 		limiter:     listen.NewLimiter(l.Limits), flusher: listen.NewFlusher(),
 		qos0Limit: l.WriteBuffer / 4, refuseWhenFull: l.Queue.Policy == session.Refuse,
 	}
@@ -202,7 +204,7 @@ func (b *Broker) open(cfg *listen.Config, tlsConfig *tls.Config) error {
 		}
 		opts.TLS = nil
 	}
-	opts.Name = "websocket"
+	opts.Name, opts.MaxLifetime = "websocket", b.limits.MaxWebSocketLifetime
 	b.ws = listen.NewWebSocket(cfg.WebSocket, b.serveConn, opts)
 	return errors.Join(errs...)
 }

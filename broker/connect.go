@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/mochi-mqtt/server/v2/packets"
+	"github.com/rs/zerolog"
 
 	"github.com/topicwire/topicwire/broker/auth"
 	"github.com/topicwire/topicwire/broker/session"
@@ -50,8 +51,14 @@ func (c *connection) onConnect(pk *packets.Packet) bool {
 		info.credentials.Password = append([]byte{}, pk.Connect.Password...)
 	}
 	c.negotiate(pk)
+	if !c.b.rates.connects.take(time.Now()) {
+		return c.refuseConnect(reasonConnectRate)
+	}
 	if r := c.authenticate(); r != reasonSuccess {
 		return c.refuseConnect(r)
+	}
+	if !c.b.rates.clients.take(info.clientID, time.Now()) {
+		return c.refuseConnect(reasonConnectRate)
 	}
 	if r := c.takeWill(pk); r != reasonSuccess {
 		return c.refuseConnect(r)
@@ -103,10 +110,7 @@ func (c *connection) negotiate(pk *packets.Packet) {
 		info.expiryAsked = pk.Properties.SessionExpiryInterval
 		info.expiry = min(info.expiryAsked, most)
 	}
-	info.keepAlive = grantKeepAlive(pk.Connect.Keepalive, l)
-	if c.version < 5 {
-		info.keepAlive = pk.Connect.Keepalive // it could not be told otherwise
-	}
+	info.keepAlive = grantKeepAlive(pk.Connect.Keepalive, l) // before MQTT 5 the client is not told, as on AWS
 	info.params = session.Params{Version: c.version, ReceiveMaximum: uint16(l.MaxInflight)}
 	if c.version == 5 {
 		if r := pk.Properties.ReceiveMaximum; r > 0 {
@@ -139,8 +143,11 @@ func (c *connection) authenticate() reason {
 	switch {
 	case err == nil && p != nil:
 		c.principal, c.origin.Principal = p, p.Name
+		c.who.Store(p)
 		_, c.free = p.Policy.(auth.AllowAll)
 		return reasonSuccess
+	case errors.Is(err, auth.ErrTooMany):
+		return reasonConnectRate
 	case errors.Is(err, auth.ErrRefused):
 		return reasonBadCredentials
 	case err == nil, errors.Is(err, auth.ErrNotMine):
@@ -163,7 +170,7 @@ func (c *connection) takeWill(pk *packets.Packet) reason {
 	if err := message.ValidateTopic(p.WillTopic); err != nil || !fits(p.WillTopic, &c.b.limits) {
 		return reasonTopicInvalid
 	}
-	if l := c.b.limits.MaxPayloadSize; l > 0 && len(p.WillPayload) > l {
+	if !within(len(p.WillPayload), c.b.limits.MaxPayloadSize) {
 		return reasonPacketTooLarge
 	}
 	if !c.b.mayPublishWill(c.principal, p.WillTopic) {
@@ -176,6 +183,9 @@ func (c *connection) takeWill(pk *packets.Packet) reason {
 	}
 	if c.version == 5 {
 		m.Props = propertiesOf(&p.WillProperties)
+		if !propertiesFit(&m.Props, &c.b.limits) {
+			return reasonQuotaExceeded
+		}
 	}
 	c.will = &will{message: m, delay: time.Duration(p.WillProperties.WillDelayInterval) * time.Second}
 	return reasonSuccess
@@ -216,7 +226,13 @@ func hideFromMochi(pk *packets.Packet, serial uint64) {
 func (c *connection) refuseConnect(r reason) bool {
 	c.connect.refused = r
 	c.b.metrics.refusedConnects.Inc()
-	c.b.log.Info().Str("client", c.origin.ClientID).Stringer("remote", c.Info().Remote).
+	level := zerolog.InfoLevel
+	switch r {
+	case reasonBadCredentials, reasonNotAuthorized, reasonConnectRate:
+		level = zerolog.DebugLevel // who refuses says why, and not ten thousand times
+	default:
+	}
+	c.b.log.WithLevel(level).Str("client", c.origin.ClientID).Stringer("remote", c.Info().Remote).
 		Uint8("reason_code", byte(r)).Msg("client refused")
 	b := []byte{0x20, 2, 0, connack3(r)}
 	if c.version >= 5 {
@@ -249,7 +265,7 @@ func connack3(r reason) byte {
 		return connack3Credentials
 	case reasonNotAuthorized:
 		return connack3NotAllowed
-	case reasonServerUnavailable, reasonQuotaExceeded, reasonShuttingDown:
+	case reasonServerUnavailable, reasonQuotaExceeded, reasonShuttingDown, reasonConnectRate:
 		return connack3Unavailable
 	case reasonUnsupportedVersion:
 		return connack3Version

@@ -43,7 +43,11 @@ type connection struct {
 	saidBye   bool // the client has sent DISCONNECT
 	keepsWill bool // it asked for its will to be published nevertheless
 
-	acks ackLine
+	acks  ackLine
+	quota *quota // nil = no limits
+
+	term term                           // of the principal
+	who  atomic.Pointer[auth.Principal] // for other goroutines; the reader follows it, see takePrincipal
 
 	established atomic.Bool   // CONNACK was sent
 	ended       atomic.Bool   // a DISCONNECT was sent, or nothing more is to be said
@@ -53,12 +57,13 @@ type connection struct {
 
 	stall struct { // how long the client has been lagging
 		sync.Mutex
-		timer *entry
+		timer  *entry
+		resume *entry // when it may be sent more: see exhausted
 	}
 }
 
 func newConnection(b *Broker, lc *listen.Conn) *connection {
-	c := &connection{Conn: lc, b: b}
+	c := &connection{Conn: lc, b: b, quota: newQuota(&b.limits.RateLimits)}
 	c.acks.init(c, b.limits.MaxInflight)
 	return c
 }
@@ -70,9 +75,12 @@ func (c *connection) Close() error {
 	return nil
 }
 
-// Write is for mochi's own packets. A client that is told something must not miss
-// it because its buffer is full: it is cut off then.
+// Write sends one packet. A client that is told something must not miss it because
+// its buffer is full: it is cut off then.
 func (c *connection) Write(p []byte) (int, error) {
+	if c.quota != nil {
+		c.quota.sent(p, time.Now())
+	}
 	n, err := c.Conn.Write(p)
 	if err != nil {
 		c.disconnect(reasonQuotaExceeded)
@@ -105,7 +113,7 @@ func (c *connection) Fail(r byte) { c.disconnect(reason(r)) }
 // so for too long is disconnected.
 func (c *connection) Congested() bool {
 	if !c.Conn.Congested() {
-		return false
+		return c.exhausted()
 	}
 	c.lags()
 	return true
@@ -114,7 +122,7 @@ func (c *connection) Congested() bool {
 // Full reports that so much waits for the socket that QoS 0 messages are dropped.
 func (c *connection) Full() bool {
 	if c.Queued() <= c.b.qos0Limit {
-		return false
+		return c.quota != nil && c.quota.messages.wait(1, time.Now()) > 0
 	}
 	c.lags()
 	return true

@@ -131,11 +131,15 @@ func (g *gate) OnSessionEstablished(cl *mqtt.Client, _ packets.Packet) {
 	c.SetMaxPacketSize(b.limits.MaxPacketSize)
 	c.SetKeepAlive(keepAliveTimeout(info.keepAlive))
 	c.Established()
+	if c.quota != nil {
+		c.SetPace(c.pace)
+	}
 	c.established.Store(true)
 	c.packets++ // the CONNECT
 	b.metrics.connects.Add(1)
 	b.log.Debug().Str("client", c.origin.ClientID).Stringer("remote", c.origin.Addr).Stringer("via", c.origin.Via).
 		Uint8("version", c.version).Bool("session_present", info.present).Msg("client connected")
+	c.watchPrincipal()
 	if c.attach(info) && info.present {
 		b.collectShared(c.sub, c.sub.sharedFilters())
 	}
@@ -232,6 +236,7 @@ func (b *Broker) handshake(c *connection) {
 // end undoes what a connection has set up.
 func (b *Broker) end(c *connection) {
 	b.connections.remove(c)
+	c.forgetPrincipal()
 	c.countPackets()
 	if c.buf.large != nil {
 		c.buf.release(&b.buffers)

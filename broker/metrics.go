@@ -13,11 +13,13 @@ type metrics struct {
 	receivedBytes atomic.Int64 // their payloads
 	packets       atomic.Int64 // packets of every type from clients
 	connects      atomic.Int64 // CONNECT packets that were accepted
+	throttled     atomic.Int64 // messages beyond a rate
 	expired       atomic.Int64 // sessions whose client stayed away
 
 	clients            prometheus.Gauge
 	takeovers          prometheus.Counter
 	refusedConnects    prometheus.Counter
+	credentialsExpired prometheus.Counter
 	refusedPublishes   prometheus.Counter
 	slowConsumers      prometheus.Counter
 	wills              prometheus.Counter
@@ -37,6 +39,7 @@ func newMetrics(reg prometheus.Registerer, b *Broker) *metrics {
 		clients:            prometheus.NewGauge(prometheus.GaugeOpts{Name: "topicwire_broker_clients", Help: "Clients connected now."}),
 		takeovers:          counter("takeovers_total", "Connections ended because the client connected again."),
 		refusedConnects:    counter("connects_refused_total", "CONNECT packets answered with an error."),
+		credentialsExpired: counter("credentials_expired_total", "Connections ended because what they authenticated with was not valid any more."),
 		refusedPublishes:   counter("publishes_refused_total", "Messages from clients that were not taken."),
 		slowConsumers:      counter("slow_consumers_total", "Clients disconnected because they read too slowly."),
 		wills:              counter("wills_total", "Wills published."),
@@ -54,6 +57,7 @@ func newMetrics(reg prometheus.Registerer, b *Broker) *metrics {
 	read("messages_received_bytes", "Payload bytes of PUBLISH packets from clients.", &m.receivedBytes)
 	read("packets_received_total", "MQTT packets of every type from clients.", &m.packets)
 	read("connects_total", "CONNECT packets that were accepted.", &m.connects)
+	read("publishes_throttled_total", "Messages from clients that were not taken because there were too many a second.", &m.throttled)
 	read("sessions_expired_total", "Sessions that ended because their client stayed away.", &m.expired)
 	read("messages_sent_total", "PUBLISH packets to clients.", &s.Sent)
 	read("messages_sent_bytes", "Payload bytes of PUBLISH packets to clients.", &s.SentBytes)

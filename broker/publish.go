@@ -27,6 +27,9 @@ func (c *connection) onPublish(p *publish) error {
 	}
 	b.metrics.received.Add(1)
 	b.metrics.receivedBytes.Add(int64(len(p.payload)))
+	if c.tooManyPublishes() {
+		return c.discard(p)
+	}
 	if p.qos == 2 && !c.arrives(p) {
 		return nil
 	}
@@ -97,6 +100,8 @@ func (c *connection) objection(p *publish, topic string) reason {
 		return reasonTopicInvalid
 	case l.MaxPayloadSize > 0 && len(p.payload) > l.MaxPayloadSize:
 		return reasonPacketTooLarge
+	case !propertiesFit(&p.props, l):
+		return reasonQuotaExceeded
 	case p.props.Format == message.FormatUTF8 && !utf8.Valid(p.payload): // MQTT 5, 3.3.2.3.2
 		return reasonPayloadFormat
 	case !c.free && !c.principal.May(auth.Publish, topic):
@@ -104,6 +109,19 @@ func (c *connection) objection(p *publish, topic string) reason {
 	}
 	return reasonSuccess
 }
+
+// propertiesFit reports whether a message's properties are within the limits.
+func propertiesFit(p *message.Properties, l *Limits) bool {
+	user := 0
+	for i := range p.User {
+		user += len(p.User[i].Key) + len(p.User[i].Value)
+	}
+	return within(len(p.ContentType), l.MaxContentType) && within(len(p.Correlation), l.MaxCorrelationData) &&
+		within(user, l.MaxUserProperties)
+}
+
+// within reports whether n is at most most, of which 0 is no limit.
+func within(n, most int) bool { return most <= 0 || n <= most }
 
 // reservedTopic reports whether only the server may publish there.
 func reservedTopic(topic string) bool {

@@ -39,6 +39,7 @@ const (
 	reasonAdministrative     reason = 0x98
 	reasonPayloadFormat      reason = 0x99
 	reasonQoSNotSupported    reason = 0x9B
+	reasonConnectRate        reason = 0x9F
 	reasonConnectTime        reason = 0xA0
 )
 
@@ -83,6 +84,8 @@ func endReason(err error) (r reason, ok bool) {
 		return reasonMalformed, true
 	case errors.Is(err, listen.ErrKeepAlive):
 		return reasonKeepAlive, true
+	case errors.Is(err, listen.ErrLifetime):
+		return reasonConnectTime, true
 	case errors.Is(err, listen.ErrStuck), errors.Is(err, listen.ErrSlow):
 		return reasonQuotaExceeded, true
 	default:

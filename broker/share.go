@@ -147,4 +147,3 @@ func (b *Broker) giveAway(sub *subscriber, l *session.Loose) bool {
 	}
 	return false
 }
-

@@ -85,6 +85,9 @@ func (c *connection) run() error {
 			}
 			continue
 		}
+		if p := c.who.Load(); p != c.principal {
+			c.takePrincipal(p)
+		}
 		c.packets++
 		if err := c.handle(b.b[b.r : b.r+size]); err != nil {
 			return err
@@ -110,6 +113,9 @@ func (c *connection) fill(need int) error {
 	b.w += n
 	if n > 0 {
 		c.now = time.Now()
+		if c.quota != nil {
+			c.quota.bytes.spend(n, c.now)
+		}
 		return nil
 	}
 	if err == nil {

@@ -83,7 +83,7 @@ func (c *connection) mayNotSubscribe(filter string, i int) reason {
 		return reasonFilterInvalid
 	case l.MaxFilters > 0 && i >= l.MaxFilters:
 		return reasonQuotaExceeded
-	case c.sub.isFull(filter, l.MaxSubscriptions):
+	case c.sub.isFull(filter, l.MaxSubscriptions), !c.b.takesSubscription(c.sub, filter):
 		return reasonQuotaExceeded
 	case !c.free && !c.principal.May(auth.Subscribe, rest):
 		return reasonNotAuthorized
@@ -208,6 +208,33 @@ func (s *subscriber) unsubscribe(b *Broker, filter string) bool {
 		b.shareOutIf(s, func(share string) bool { return share == filter })
 	}
 	return true
+}
+
+// takesSubscription reports whether another subscription is within the limits of all
+// clients together. Two at the same moment may both get the last place.
+func (b *Broker) takesSubscription(s *subscriber, filter string) bool {
+	l := &b.limits
+	if s.has(filter) {
+		return true
+	}
+	if most := l.MaxTotalSubscriptions; most > 0 && b.index.Len() >= most {
+		return false
+	}
+	if _, _, shared := message.SplitShare(filter); !shared || l.MaxSharedGroups == 0 && l.MaxSharedMembers == 0 {
+		return true
+	}
+	if g := b.index.Group(filter); g != nil {
+		return within(g.Members.Len()+1, l.MaxSharedMembers)
+	}
+	return within(b.index.Groups()+1, l.MaxSharedGroups)
+}
+
+// has reports whether there is a subscription with that filter.
+func (s *subscriber) has(filter string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, found := s.subs[filter]
+	return found
 }
 
 // isFull reports whether a subscription to filter would be one too many.

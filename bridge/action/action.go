@@ -146,7 +146,19 @@ type Action struct {
 	outside  bool                 // a template calls a function
 	constant bool                 // no field has a template
 	rendered atomic.Pointer[Spec] // once and for all, if constant
+	warnings []Warning
 }
+
+// Warning is something in a template that can never give a value.
+type Warning struct {
+	*sql.Error
+	// Path leads to the template from the rule, for instance
+	// "actions[0].republish.topic".
+	Path string
+}
+
+// Warnings are those of the action's templates.
+func (a *Action) Warnings() []Warning { return a.warnings }
 
 // Compile compiles the action's templates in a rule's version of SQL; they may use the
 // variables that program sets; program may be nil. path is where the action stands in
@@ -166,6 +178,7 @@ func (c Config) Compile(path string, version sql.Version, program *sql.Program) 
 		}
 		comp := &compiler{version: version, program: program, path: join(path, k.name), constant: true}
 		a := &Action{kind: k, renderer: s.compile(comp), outside: comp.outside, constant: comp.constant}
+		a.warnings = comp.warnings
 		if len(comp.errs) > 0 {
 			return nil, errors.Join(comp.errs...)
 		}

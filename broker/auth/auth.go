@@ -47,6 +47,9 @@ type Credentials struct {
 	// Request is the HTTP request of a WebSocket handshake: headers, query, cookies.
 	// It is nil on other transports.
 	Request *http.Request
+	// Body reads the body of an HTTP request, for a signature that covers it; nil if
+	// there is none.
+	Body func() ([]byte, error)
 }
 
 // Method is one way of authenticating clients. Authenticate returns the principal,
@@ -81,6 +84,19 @@ type Principal struct {
 	Renew time.Time
 	// Policy says what it may do; nil allows nothing.
 	Policy Policy
+
+	proof any                                           // what its method needs for Recheck
+	renew func(ctx context.Context) (*Principal, error) // what Renewed asks; nil = nobody
+}
+
+// Renewed asks for the principal again, when Renew has come: the same identity, perhaps
+// with other documents and other times. An error that wraps [ErrRefused] means that the
+// connection has to end, any other one that nobody could decide now.
+func (p *Principal) Renewed(ctx context.Context) (*Principal, error) {
+	if p.renew == nil {
+		return p, nil
+	}
+	return p.renew(ctx)
 }
 
 // May reports whether the principal may do a to topic; for Subscribe it is a filter.
@@ -114,15 +130,18 @@ func (AllowAll) Allows(Action, string) bool { return true }
 type Chain []Method
 
 // Authenticate returns the first principal that a method names. A method that
-// refuses ends the search; [ErrNotMine] of the last one means that nobody knew the
-// credentials.
+// refuses ends the search; [ErrNotMine] means that nobody knew the credentials, and
+// its text what the last one missed that said so.
 func (c Chain) Authenticate(ctx context.Context, cr *Credentials) (*Principal, error) {
+	nobody := ErrNotMine
 	for _, m := range c {
 		p, err := m.Authenticate(ctx, cr)
-		if errors.Is(err, ErrNotMine) {
-			continue
+		if !errors.Is(err, ErrNotMine) {
+			return p, err
 		}
-		return p, err
+		if err != ErrNotMine { //nolint:errorlint // one that says more
+			nobody = err
+		}
 	}
-	return nil, ErrNotMine
+	return nil, nobody
 }

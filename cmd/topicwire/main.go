@@ -27,6 +27,7 @@ type CLI struct {
 	Rules   RulesCmd   `cmd:"" help:"List rules, and try statements."`
 	Invoke  InvokeCmd  `cmd:"" help:"Invoke a function of the configuration and print its answer."`
 	Bench   BenchCmd   `cmd:"" help:"Load a broker and measure it."`
+	Passwd  PasswdCmd  `cmd:"" help:"Write the file of users and passwords."`
 
 	Completion kongcompletion.Completion `cmd:"" help:"Set up your shell to complete topicwire's commands and flags."`
 	Version    VersionCmd                `cmd:"" help:"Print the version."`

@@ -20,6 +20,7 @@ import (
 	"github.com/topicwire/topicwire/bridge/grip"
 	"github.com/topicwire/topicwire/bridge/grip/apigateway"
 	"github.com/topicwire/topicwire/broker"
+	"github.com/topicwire/topicwire/broker/auth"
 	"github.com/topicwire/topicwire/broker/listen"
 	"github.com/topicwire/topicwire/internal/config"
 	"github.com/topicwire/topicwire/internal/obs"
@@ -57,6 +58,9 @@ type app struct {
 	gateway   *apigateway.Gateway
 	inner     *functionDoor // for functions that run here
 	live      *Live
+	keys      *auth.Keys          // the access keys that this server knows
+	auth      *auth.Authenticator // of the broker and the HTTP doors
+	authFiles *config.Watcher
 	certs     *listen.Certificates // nil without TLS listeners
 	tls       *tls.Config          // the same
 	durable   durable
@@ -99,6 +103,15 @@ func Run(ctx context.Context, o Options) error {
 		return cfg.Explain(err)
 	}
 
+	// Who may connect: an authorizer is one of the functions.
+	a.keys = new(auth.Keys)
+	if a.auth, err = newAuth(cfg, a.functions, a.keys, a.log, a.metrics); err != nil {
+		return err
+	}
+	if a.authFiles, err = config.NewWatcher(a.auth.Files()); err != nil {
+		return err
+	}
+
 	// The bridge publishes into the broker and the broker hands its messages to the
 	// bridge: the broker comes first and learns of the bridge when it serves.
 	if err := a.newBroker(cfg); err != nil {
@@ -124,6 +137,7 @@ func Run(ctx context.Context, o Options) error {
 func (a *app) run(ctx context.Context, cfg *config.Config, program *bridge.Program, reload *reloader) error {
 	stages := []stage{
 		{"functions", a.functions.Run},
+		{"auth", a.runAuth},
 		{"broker", func(ctx context.Context) error { return a.broker.Serve(ctx, a.accept) }},
 		{"bridge", a.bridge.Run},
 		{"web", a.web.Run},
@@ -169,7 +183,7 @@ func (a *app) newBroker(cfg *config.Config) error {
 		a.certs, a.tls = certs, certs.TLSConfig()
 	}
 	b, err := broker.New(cfg.Config, broker.Options{
-		Log: a.log, Metrics: a.metrics, Store: a.brokerStore(), TLS: a.tls, Version: a.options.Version,
+		Log: a.log, Metrics: a.metrics, Auth: []auth.Method{a.auth}, Store: a.brokerStore(), TLS: a.tls, Version: a.options.Version,
 	})
 	if err != nil {
 		return err

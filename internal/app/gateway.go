@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/netip"
 
 	"github.com/topicwire/topicwire/bridge/grip"
 	"github.com/topicwire/topicwire/bridge/grip/apigateway"
+	"github.com/topicwire/topicwire/broker/auth"
 	"github.com/topicwire/topicwire/internal/config"
 )
 
@@ -49,14 +49,25 @@ func (a *app) withManagement(other http.Handler) http.Handler {
 	})
 }
 
-// errNotHere refuses requests to @connections from other machines.
-var errNotHere = errors.New("only this machine may use @connections, since no access keys are configured")
+// errNotAuthorized is what a request to @connections is told; the log says more.
+var errNotAuthorized = errors.New("the request is not authorized")
 
-// authorizeManagement lets requests of this machine through.
+// mostPosted bounds a signed request's body, in bytes, since the signature covers it; the
+// route's own bound comes after.
+const mostPosted = 16 << 20
+
+// authorizeManagement lets a request to @connections through if its principal may publish to
+// the topic of the connection. With no method of authentication, that is everybody on this
+// machine.
 func (a *app) authorizeManagement(r *http.Request) error {
-	p, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil || !p.Addr().Unmap().IsLoopback() {
-		return errNotHere
+	r.Body = http.MaxBytesReader(nil, r.Body, mostPosted)
+	p, err := a.auth.AuthenticateHTTP(r)
+	switch {
+	case err != nil:
+		a.log.Debug().Err(err).Str("remote", r.RemoteAddr).Msg("a request to @connections is refused")
+		return errNotAuthorized
+	case !p.May(auth.Publish, apigateway.TopicOf(r)):
+		return errNotAuthorized
 	}
 	return nil
 }

@@ -76,6 +76,16 @@ func (a *app) reload(old *config.Config) (*config.Config, error) {
 		registry.Close()
 		return nil, cfg.Explain(err)
 	}
+	methods, err := a.auth.Prepare(cfg.Auth)
+	if err != nil {
+		registry.Close()
+		return nil, cfg.Explain(err)
+	}
+	// The listeners stay those of the start: they must not become everybody's.
+	if err := old.CheckExposed(&cfg.Auth); err != nil {
+		registry.Close()
+		return nil, err
+	}
 	a.tellFunctions(cfg)
 	if err := a.inner.Load(cfg); err != nil {
 		a.log.Error().Err(err).Msg("functions cannot reach @connections")
@@ -86,12 +96,13 @@ func (a *app) reload(old *config.Config) (*config.Config, error) {
 	a.bridge.Load(program)
 	a.door.Load(cfg.Routes)
 	endOld()
+	a.loadAuth(methods)
 	a.reloads++
 	for _, w := range cfg.Warnings {
 		a.log.Warn().Msg(w.String())
 	}
 	a.log.Info().Int("reload", a.reloads).Int("rules", len(cfg.Rules)).Int("functions", len(cfg.Functions)).Msg("configuration loaded")
-	if !reflect.DeepEqual(cfg.Config, old.Config) || !reflect.DeepEqual(cfg.Log, old.Log) || !reflect.DeepEqual(cfg.Store, old.Store) {
+	if !reflect.DeepEqual(cfg.Listen, old.Listen) || !reflect.DeepEqual(cfg.Limits, old.Limits) || !reflect.DeepEqual(cfg.Log, old.Log) || !reflect.DeepEqual(cfg.Store, old.Store) {
 		a.log.Warn().Msg("listen, limits, store or log have changed: restart the server for that")
 	}
 	return cfg, nil

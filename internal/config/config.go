@@ -22,11 +22,14 @@ type Config struct {
 
 	Store     natsd.Config               `yaml:"store" jsonschema_description:"Where sessions, queues, retained messages and the outbox are kept."`
 	Functions map[string]function.Config `yaml:"functions" jsonschema_description:"The functions that rules may call, by name. Each is one of: an emulated Lambda (runtime and path), a real one (lambda), or an HTTP endpoint (http)."`
-	Rules     Rules                      `yaml:"rules" jsonschema_description:"Topic rules: a list, or a map from name to rule."`
+	Rules     Rules                      `yaml:"rules" jsonschema_description:"Topic rules: a list, or a map from name to rule. The map may hold settings for all rules besides: strict, sql_failures, integer_division; a list of rules then stands under list."`
 	RulesDir  string                     `yaml:"rules_dir" jsonschema:"example=rules" jsonschema_description:"A folder with more rules: each .yaml, .yml or .json file in it holds a rule, a list of rules, or {rules: [...]}. AWS IoT TopicRulePayload files are such files."`
 	Routes    []grip.RouteConfig         `yaml:"routes" jsonschema_description:"Which requests of the HTTP listener go to which function: plain WebSockets, long polling and HTTP streams."`
 	Grip      grip.Config                `yaml:"grip" jsonschema_description:"What routes share: the door for publishing to them, keys, history."`
 	Log       obs.Config                 `yaml:"log" jsonschema_description:"The server's log, on standard error."`
+
+	// RuleSettings stand under rules as well.
+	RuleSettings RuleSettings `yaml:"-"`
 
 	// Path is the configuration file as it was named, Dir its folder.
 	Path, Dir string `yaml:"-"`
@@ -36,7 +39,8 @@ type Config struct {
 	// Warnings are what works but hardly as meant.
 	Warnings Problems `yaml:"-"`
 
-	origins []origin // of Rules, in their order
+	main    *yamldoc.Tree // of the configuration file
+	origins []origin      // of Rules, in their order
 }
 
 // origin is where a rule was read.
@@ -72,8 +76,9 @@ func (e *Error) Error() string { return e.Problems.Error() }
 // Unwrap is the problems.
 func (e *Error) Unwrap() error { return e.Problems }
 
-// Explain gives the errors of [bridge.Compile] on the rules of c their places in the
-// files. Other errors come back as they are.
+// Explain gives the errors of [bridge.Compile] on the rules of c, and those of
+// [auth.Authenticator.Prepare] on its methods, their places in the files. Other errors
+// come back as they are.
 func (c *Config) Explain(err error) error { return explain(c, err) }
 
 // Where is the place of a rule in the files, for messages: the rule's index in Rules.

@@ -32,6 +32,7 @@ func LoadWith(path string, env func(name string) (string, bool)) (*Config, error
 	})}
 	l.file(path)
 	l.rulesDir()
+	l.applyRuleSettings()
 	l.check()
 	l.storeDir()
 	return l.done()
@@ -86,11 +87,14 @@ func (l *loading) file(path string) {
 	if e, ok := root.Get("listen"); ok && e.Value.Kind() != yamldoc.Null {
 		c.Listen = listen.Config{} // who writes the section says all of it
 	}
+	root, settings := l.splitRules(root)
 	l.main = l.loader.Decode(root, c)
+	l.ruleSettings(settings)
 	for i := range c.Rules {
 		c.origins = append(c.origins, origin{l.main, at("rules", i)})
 	}
-	for _, p := range []*string{&c.Listen.TLS.Cert, &c.Listen.TLS.Key, &c.RulesDir, &c.Store.NATS.Credentials, &c.Store.NATS.CA} {
+	c.main = l.main
+	for _, p := range append(c.Auth.Paths(), &c.Listen.TLS.Cert, &c.Listen.TLS.Key, &c.RulesDir, &c.Store.NATS.Credentials, &c.Store.NATS.CA) {
 		*p = l.resolved(*p)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/topicwire/topicwire/bridge/action"
 	"github.com/topicwire/topicwire/bridge/function"
 	"github.com/topicwire/topicwire/broker"
+	"github.com/topicwire/topicwire/broker/auth"
 	"github.com/topicwire/topicwire/broker/listen"
 )
 
@@ -65,6 +66,8 @@ const (
 	nameRuleConfig  = "bridge.RuleConfig"
 	nameWrappedRule = "wrappedRule"
 	nameRule        = "rule"
+	nameSettings    = "config.RuleSettings"
+	settingPrefix   = "rules."
 )
 
 // schemaBuilder makes schemas of structs.
@@ -103,7 +106,11 @@ func (b *schemaBuilder) reflect(t reflect.Type) *jsonschema.Schema {
 		},
 	}
 	// What Rules are made of is reflected beside them.
-	for _, t := range []reflect.Type{reflect.TypeFor[bridge.RuleConfig](), t} {
+	parts := []reflect.Type{reflect.TypeFor[bridge.RuleConfig](), t}
+	if t == reflect.TypeFor[Config]() {
+		parts = append(parts, reflect.TypeFor[RuleSettings]())
+	}
+	for _, t := range parts {
 		maps.Copy(b.defs, r.ReflectFromType(t).Definitions)
 	}
 	for name, t := range types {
@@ -112,6 +119,7 @@ func (b *schemaBuilder) reflect(t reflect.Type) *jsonschema.Schema {
 		}
 	}
 	b.rules()
+	b.settings()
 	return &jsonschema.Schema{Version: jsonschema.Version, Ref: "#/$defs/" + b.names[t]}
 }
 
@@ -123,7 +131,7 @@ func (b *schemaBuilder) structure(def *jsonschema.Schema, t reflect.Type) {
 		}
 	}
 	switch t {
-	case reflect.TypeFor[action.Config]():
+	case reflect.TypeFor[action.Config](), reflect.TypeFor[auth.MethodConfig]():
 		one := uint64(1)
 		def.MinProperties, def.MaxProperties = &one, &one
 	case reflect.TypeFor[function.Config]():
@@ -160,6 +168,18 @@ func (b *schemaBuilder) rules() {
 	wrapped.Properties.Set(keyPayload, ref(nameRuleConfig))
 	b.defs[nameWrappedRule] = wrapped
 	b.defs[nameRule] = &jsonschema.Schema{If: has(keyPayload), Then: ref(nameWrappedRule), Else: ref(nameRuleConfig)}
+}
+
+// settings defines what may stand beside rules, each by itself.
+func (b *schemaBuilder) settings() {
+	def := b.defs[nameSettings]
+	if def == nil {
+		return
+	}
+	delete(b.defs, nameSettings)
+	for _, key := range ruleSettingKeys() {
+		b.defs[settingPrefix+key], _ = def.Properties.Get(key)
+	}
 }
 
 // namedRule is a rule in a list: nothing else names it.

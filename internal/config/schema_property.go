@@ -25,6 +25,18 @@ func (b *schemaBuilder) property(p *jsonschema.Schema, t reflect.Type, bytes boo
 	case reflect.TypeFor[Rules]():
 		setType(p, "array", "object", "null")
 		p.Items, p.AdditionalProperties = b.namedRule(), ref(nameRule)
+		if b.defs[nameSettings] == nil {
+			return // a rule file has none
+		}
+		p.Properties = jsonschema.NewProperties()
+		for _, key := range ruleSettingKeys() { // or a rule of that name
+			p.Properties.Set(key, &jsonschema.Schema{
+				If: &jsonschema.Schema{Type: "object"}, Then: ref(nameRule), Else: ref(settingPrefix + key),
+			})
+		}
+		p.Properties.Set(keyList, &jsonschema.Schema{
+			If: &jsonschema.Schema{Type: "array"}, Then: &jsonschema.Schema{Items: b.namedRule()}, Else: ref(nameRule),
+		})
 		return
 	case reflect.TypeFor[listen.Addresses]():
 		setType(p, "string", "number", "boolean", "array")

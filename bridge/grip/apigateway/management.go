@@ -24,6 +24,10 @@ func connectionID(r *http.Request) string {
 	return id
 }
 
+// TopicOf is the topic of the connection that a request is about: whoever may publish there
+// may use the connection.
+func TopicOf(r *http.Request) string { return TopicPrefix + connectionID(r) }
+
 // Management is the API Gateway Management API, version 2018-11-29: a function posts to a
 // connection, asks about it or ends it. authorize may be nil.
 // (https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-how-to-call-websocket-api-connections.html)

@@ -1,0 +1,33 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/topicwire/topicwire/broker/auth"
+)
+
+// explainAuth gives an error of [auth.Authenticator.Prepare] its place in the file.
+func explainAuth(c *Config, err error) error {
+	var problems Problems
+	for _, e := range joined(err) {
+		wrong, ok := errors.AsType[*auth.MethodError](e)
+		if !ok || c.main == nil {
+			return err
+		}
+		path := at("auth.methods", wrong.Index) + "." + wrong.Method
+		problems = append(problems, c.main.Described(Problem{
+			Position: c.main.At(path), Path: path, Message: fmt.Sprintf("%s: %s", path, strings.TrimPrefix(wrong.Err.Error(), "auth: ")),
+		}))
+	}
+	return problems
+}
+
+// joined takes apart what errors.Join has put together.
+func joined(err error) []error {
+	if j, ok := err.(interface{ Unwrap() []error }); ok {
+		return j.Unwrap()
+	}
+	return []error{err}
+}
