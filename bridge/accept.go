@@ -40,6 +40,13 @@ func (b *Bridge) Accept(ctx context.Context, m *message.Message) (Pending, error
 	return b.accept(ctx, p, matched, m)
 }
 
+// Listens reports whether a rule takes messages of a topic: whoever makes a message for
+// rules alone need not make it otherwise.
+func (b *Bridge) Listens(topic string) bool {
+	var few [8]*rules.Rule
+	return len(b.loaded.Load().set.Match(few[:0], topic)) > 0
+}
+
 func (b *Bridge) accept(ctx context.Context, p *Program, matched []*rules.Rule, m *message.Message) (Pending, error) {
 	m.EnsureID()
 	if m.Hops >= MaxHops {

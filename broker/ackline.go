@@ -30,6 +30,8 @@ type receipt struct {
 	why  reason
 	left int  // outcomes still missing
 	ok   bool // may go out
+
+	props []byte // properties of a refusal; nil = none
 }
 
 func (l *ackLine) init(c *connection, most int) {
@@ -38,15 +40,27 @@ func (l *ackLine) init(c *connection, most int) {
 }
 
 // now acknowledges a message that is durable already.
-func (l *ackLine) now(ack session.Ack, id uint16, why reason) {
+func (l *ackLine) now(ack session.Ack, id uint16, why reason) { l.refuse(ack, id, why, nil) }
+
+// refuse is now for a refusal with encoded properties.
+func (l *ackLine) refuse(ack session.Ack, id uint16, why reason, props []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.head == len(l.line) {
 		var b [5]byte
-		l.write(session.AppendAck(b[:0], ack, l.c.version, id, byte(why)), 1)
+		l.write(appendAck(b[:0], ack, l.c.version, id, why, props), 1)
 		return
 	}
-	l.line = append(l.line, &receipt{line: l, ack: ack, id: id, why: why, ok: true})
+	l.line = append(l.line, &receipt{line: l, ack: ack, id: id, why: why, ok: true, props: props})
+}
+
+// appendAck appends an acknowledgement, with properties if there are any.
+func appendAck(dst []byte, ack session.Ack, version byte, id uint16, why reason, props []byte) []byte {
+	if len(props) <= 1 || version < 5 {
+		return session.AppendAck(dst, ack, version, id, byte(why))
+	}
+	dst = appendLength(append(dst, byte(ack)), 3+len(props))
+	return append(append(dst, byte(id>>8), byte(id), byte(why)), props...)
 }
 
 // later takes a place in the line for an acknowledgement that waits for so many
@@ -115,7 +129,7 @@ func (l *ackLine) flush() {
 			l.fail()
 			return
 		}
-		l.out = session.AppendAck(l.out, r.ack, l.c.version, r.id, byte(r.why))
+		l.out = appendAck(l.out, r.ack, l.c.version, r.id, r.why, r.props)
 		n++
 	}
 	if l.head == len(l.line) {

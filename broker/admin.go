@@ -210,12 +210,19 @@ func (b *Broker) Direct(ctx context.Context, id string, m *message.Message, conf
 // client that ended it itself.
 const saidGoodbye = 1 << 8
 
+// didForbidden stands there for a client that was disconnected for what it did, and not
+// because it may not be connected.
+const didForbidden = 2 << 8
+
 // departureReason says why the connection has ended, in AWS IoT's words.
 // (https://docs.aws.amazon.com/iot/latest/developerguide/life-cycle-events.html)
 func (c *connection) departureReason() string {
 	why := c.why.Load()
-	if why == saidGoodbye {
+	switch why {
+	case saidGoodbye:
 		return "CLIENT_INITIATED_DISCONNECT"
+	case didForbidden:
+		return "AUTH_ERROR"
 	}
 	switch r := reason(why); r {
 	case reasonTakenOver:
@@ -228,6 +235,8 @@ func (c *connection) departureReason() string {
 		return "SERVER_INITIATED_DISCONNECT"
 	case reasonNotAuthorized:
 		return "FORBIDDEN_ACCESS"
+	case reasonQuotaExceeded:
+		return "THROTTLED"
 	case reasonImplementation:
 		return "SERVER_ERROR"
 	default:

@@ -42,6 +42,12 @@ type Options struct {
 	// Auth are the methods that authenticate clients, in order. Without any, everybody
 	// may do everything, provided that only this machine can connect.
 	Auth []auth.Method
+	// Policies gives those whom Auth lets in the policies that are attached to them. nil =
+	// they may do what their methods say.
+	Policies *auth.Authority
+	// Listens reports whether Accept has a use for messages of a topic: a lifecycle event
+	// that nobody wants is not made. nil = it has none for events.
+	Listens func(topic string) bool
 	// Store keeps sessions and retained messages; nil = memory. Whoever gives one closes
 	// it after Serve has returned.
 	Store store.Store
@@ -58,6 +64,8 @@ type Broker struct {
 	log     zerolog.Logger
 	metrics *metrics
 	auth    auth.Chain
+	grants  *auth.Authority // nil = methods say what their principals may do
+	listens func(topic string) bool
 	store   store.Store
 	version string
 
@@ -79,6 +87,8 @@ type Broker struct {
 	retaining [64]sync.Mutex // by topic: see retain
 	buffers   buffers
 	schedule  *schedule
+	departed  departed
+	denials   denials
 
 	connections    connections
 	background     sync.WaitGroup // what asks for principals again
@@ -87,7 +97,8 @@ type Broker struct {
 	watch          atomic.Pointer[func(*message.Message)]
 	running        atomic.Pointer[context.Context]
 	stopped        atomic.Bool
-	serial         atomic.Uint64
+	serial         atomic.Uint64 // of connections; higher after every start of the server
+	runID          string        // begins the identifiers of connections
 	turn           atomic.Uint64
 	qos0Limit      int
 	refuseWhenFull bool
@@ -109,7 +120,8 @@ func New(cfg Config, opts Options) (*Broker, error) {
 		opts.Metrics = prometheus.NewRegistry()
 	}
 	b := &Broker{
-		limits: l, log: opts.Log, auth: chain, store: opts.Store, version: opts.Version,
+		limits: l, log: opts.Log, auth: chain, grants: opts.Policies, listens: opts.Listens,
+		store: opts.Store, version: opts.Version,
 		index: topics.NewIndex[*subscriber](), retained: topics.NewRetained(),
 		seed: maphash.MakeSeed(), clients: clients{all: map[string]*client{}}, schedule: newSchedule(),
 		connections: connections{all: map[*connection]struct{}{}},
@@ -117,6 +129,8 @@ func New(cfg Config, opts Options) (*Broker, error) {
 		limiter:     listen.NewLimiter(l.Limits), flusher: listen.NewFlusher(),
 		qos0Limit: l.WriteBuffer / 4, refuseWhenFull: l.Queue.Policy == session.Refuse,
 	}
+	b.serial.Store(uint64(time.Now().UnixMilli()))
+	b.runID = message.NewID()[:len("12345678-1234-1234")]
 	if b.store == nil {
 		b.store = store.NewMemory()
 	}
@@ -259,7 +273,7 @@ func (b *Broker) check(m *message.Message) error {
 	switch {
 	case m.QoS > 2:
 		return refuse(reasonQoSNotSupported, "there is no QoS %d", m.QoS)
-	case reservedTopic(m.Topic):
+	case ownTopic(m.Topic), m.From.Via == message.ViaHTTP && reservedTopic(m.Topic):
 		return refuse(reasonNotAuthorized, "topic %.200q is the server's own", m.Topic)
 	case !fits(m.Topic, &b.limits):
 		return refuse(reasonTopicInvalid, "topic %.200q is longer or has more levels than the limits allow", m.Topic)
@@ -270,19 +284,4 @@ func (b *Broker) check(m *message.Message) error {
 		m.Received = time.Now()
 	}
 	return nil
-}
-
-// MayReceive reports whether the client that sent o may receive messages from topic:
-// nobody may, on its behalf, have an answer sent to a topic that it could not read.
-func (b *Broker) MayReceive(o message.Origin, topic string) bool {
-	if o.ClientID == "" {
-		return false
-	}
-	cl := b.clients.find(o.ClientID)
-	if cl == nil {
-		return false
-	}
-	cl.mu.Lock()
-	defer cl.mu.Unlock()
-	return cl.sub != nil && cl.sub.mayReceive(topic)
 }

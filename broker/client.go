@@ -34,7 +34,10 @@ type subscriber struct {
 	client  *client
 	local   *local // in their place for a subscriber in this process: see NewLocal
 
-	// receive is asked before a delivery; nil = everything is allowed.
+	// principal is whose session it is; nil after a restart, until the client is back.
+	principal atomic.Pointer[auth.Principal]
+	// receive is the same if it has to be asked before a delivery; nil = everything is
+	// allowed.
 	receive atomic.Pointer[auth.Principal]
 
 	mu    sync.Mutex
@@ -149,10 +152,9 @@ func (b *Broker) takeOver(c *connection) (present bool, due []*will) {
 	}
 	cl.conn, cl.expiry, cl.owner, c.sub = c, info.expiry, c.principal.Name, cl.sub
 	b.metrics.clients.Inc()
-	if c.free {
-		cl.sub.receive.Store(nil)
-	} else {
-		cl.sub.receive.Store(c.principal)
+	cl.sub.belongsTo(c.principal)
+	if present {
+		b.review(cl.sub) // policies may have changed while it was away
 	}
 	b.keepSession(cl, time.Time{})
 	b.keepWill(c)
@@ -191,6 +193,7 @@ func (b *Broker) leave(c *connection) {
 	b.clients.release(cl)
 	b.shareOut(c.sub)
 	b.publishWills(due)
+	c.disconnected()
 }
 
 // part separates a client from its connection: what becomes of the will, when does
@@ -229,6 +232,7 @@ func (b *Broker) expire(cl *client, sub *subscriber) {
 func (b *Broker) endSession(cl *client) (due []*will) {
 	sub := cl.sub
 	cl.sub = nil
+	b.departed.add(cl.id, sub.principal.Load())
 	if cl.expires != nil {
 		b.schedule.cancel(cl.expires)
 		cl.expires = nil

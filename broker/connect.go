@@ -26,6 +26,7 @@ type connectInfo struct {
 	present     bool // Session Present
 	stored      bool // the store has changes that the client relies on
 	credentials auth.Credentials
+	persistent  bool   // the client wants its session kept, or one that was
 	refused     reason // why mochi must not go on; a CONNACK has been sent
 }
 
@@ -60,8 +61,11 @@ func (c *connection) onConnect(pk *packets.Packet) bool {
 	if !c.b.rates.clients.take(info.clientID, time.Now()) {
 		return c.refuseConnect(reasonConnectRate)
 	}
-	if r := c.takeWill(pk); r != reasonSuccess {
-		return c.refuseConnect(r)
+	if r, why := c.authorize(pk.Connect.WillFlag); r != reasonSuccess {
+		return c.refuseConnectSaying(r, why)
+	}
+	if r, why := c.takeWill(pk); r != reasonSuccess {
+		return c.refuseConnectSaying(r, why)
 	}
 	if info.expiry > 0 || c.will != nil {
 		if err := c.b.store.Err(); err != nil {
@@ -110,6 +114,7 @@ func (c *connection) negotiate(pk *packets.Packet) {
 		info.expiryAsked = pk.Properties.SessionExpiryInterval
 		info.expiry = min(info.expiryAsked, most)
 	}
+	info.persistent = !info.clean || info.expiryAsked > 0
 	info.keepAlive = grantKeepAlive(pk.Connect.Keepalive, l) // before MQTT 5 the client is not told, as on AWS
 	info.params = session.Params{Version: c.version, ReceiveMaximum: uint16(l.MaxInflight)}
 	if c.version == 5 {
@@ -117,6 +122,7 @@ func (c *connection) negotiate(pk *packets.Packet) {
 			info.params.ReceiveMaximum = min(r, info.params.ReceiveMaximum)
 		}
 		info.params.MaximumPacketSize = pk.Properties.MaximumPacketSize
+		c.tells = reasonLength(&pk.Properties)
 		info.params.TopicAliasMaximum = uint16(min(int(pk.Properties.TopicAliasMaximum), l.MaxTopicAliases))
 	}
 }
@@ -144,7 +150,6 @@ func (c *connection) authenticate() reason {
 	case err == nil && p != nil:
 		c.principal, c.origin.Principal = p, p.Name
 		c.who.Store(p)
-		_, c.free = p.Policy.(auth.AllowAll)
 		return reasonSuccess
 	case errors.Is(err, auth.ErrTooMany):
 		return reasonConnectRate
@@ -159,22 +164,22 @@ func (c *connection) authenticate() reason {
 }
 
 // takeWill takes the will out of a CONNECT.
-func (c *connection) takeWill(pk *packets.Packet) reason {
+func (c *connection) takeWill(pk *packets.Packet) (r reason, why string) {
 	p := &pk.Connect
 	if !p.WillFlag {
-		return reasonSuccess
+		return reasonSuccess, ""
 	}
 	if int(p.WillQos) > *c.b.limits.MaxQoS {
-		return reasonQoSNotSupported // [MQTT-3.2.2-12]
+		return reasonQoSNotSupported, "" // [MQTT-3.2.2-12]
 	}
 	if err := message.ValidateTopic(p.WillTopic); err != nil || !fits(p.WillTopic, &c.b.limits) {
-		return reasonTopicInvalid
+		return reasonTopicInvalid, ""
 	}
 	if !within(len(p.WillPayload), c.b.limits.MaxPayloadSize) {
-		return reasonPacketTooLarge
+		return reasonPacketTooLarge, ""
 	}
-	if !c.b.mayPublishWill(c.principal, p.WillTopic) {
-		return reasonNotAuthorized
+	if r, why := c.mayNotPublish(p.WillTopic, p.WillRetain); r != reasonSuccess {
+		return r, why
 	}
 	from := c.origin
 	from.Via = message.ViaWill
@@ -184,11 +189,11 @@ func (c *connection) takeWill(pk *packets.Packet) reason {
 	if c.version == 5 {
 		m.Props = propertiesOf(&p.WillProperties)
 		if !propertiesFit(&m.Props, &c.b.limits) {
-			return reasonQuotaExceeded
+			return reasonQuotaExceeded, ""
 		}
 	}
-	c.will = &will{message: m, delay: time.Duration(p.WillProperties.WillDelayInterval) * time.Second}
-	return reasonSuccess
+	c.will = &will{message: m, delay: time.Duration(p.WillProperties.WillDelayInterval) * time.Second, of: c.principal}
+	return reasonSuccess, ""
 }
 
 // propertiesOf takes over the properties of a will. Their strings are part of the
@@ -223,8 +228,14 @@ func hideFromMochi(pk *packets.Packet, serial uint64) {
 
 // refuseConnect answers with an error and ends the connection; always false.
 // [MQTT-3.2.2-4] [MQTT-3.2.2-5] of 3.1.1, [MQTT-3.2.2-7]
-func (c *connection) refuseConnect(r reason) bool {
+func (c *connection) refuseConnect(r reason) bool { return c.refuseConnectSaying(r, "") }
+
+// refuseConnectSaying is refuseConnect with a reason string, for clients that want one.
+func (c *connection) refuseConnectSaying(r reason, why string) bool {
 	c.connect.refused = r
+	if r == reasonNotAuthorized && c.principal != nil {
+		c.connectFailed()
+	}
 	c.b.metrics.refusedConnects.Inc()
 	level := zerolog.InfoLevel
 	switch r {
@@ -236,7 +247,8 @@ func (c *connection) refuseConnect(r reason) bool {
 		Uint8("reason_code", byte(r)).Msg("client refused")
 	b := []byte{0x20, 2, 0, connack3(r)}
 	if c.version >= 5 {
-		b = []byte{0x20, 3, 0, byte(r), 0}
+		props := c.reasonString(why)
+		b = append(append(appendLength([]byte{0x20}, 2+len(props)), 0, byte(r)), props...)
 	} else if b[3] == 0 {
 		b = nil // malformed: 3.1.1 has no code for it, the connection is just closed [MQTT-3.1.4-1]
 	}

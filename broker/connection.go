@@ -22,15 +22,16 @@ type connection struct {
 	b *Broker
 
 	// Known from CONNECT on.
-	version   byte
-	serial    uint64          // names it to mochi
-	connect   *connectInfo    // what CONNECT said; nil after CONNACK
-	sub       *subscriber     // the session; nil before CONNECT was accepted
-	principal *auth.Principal // who it is
-	free      bool            // the principal may do everything: no need to ask
-	origin    message.Origin  // of everything it publishes
-	since     int64           // when it was established, in Unix milliseconds; under the client's lock
-	keepAlive uint16          // granted, in seconds; under the client's lock
+	version                byte
+	serial                 uint64          // names it to mochi
+	connect                *connectInfo    // what CONNECT said; nil after CONNACK
+	sub                    *subscriber     // the session; nil before CONNECT was accepted
+	principal              *auth.Principal // who it is
+	origin                 message.Origin  // of everything it publishes
+	persistent, leavesWill bool            // what it asked for when it connected; policies may ask
+	tells                  int             // how long a reason string may be; 0 = the client wants none
+	since                  int64           // when it was established, in Unix milliseconds; under the client's lock
+	keepAlive              uint16          // granted, in seconds; under the client's lock
 
 	// For the reading goroutine.
 	buf       buffer
@@ -41,6 +42,7 @@ type connection struct {
 	aliases   []string // topic by inbound alias - 1; "" = not set
 	recent    topicCache
 	saidBye   bool // the client has sent DISCONNECT
+	announced bool // a lifecycle event has told of the connection
 	keepsWill bool // it asked for its will to be published nevertheless
 
 	acks  ackLine
@@ -91,13 +93,18 @@ func (c *connection) Write(p []byte) (int, error) {
 
 // disconnect tells the client why and closes the connection. It does not wait; only
 // the first call counts. [MQTT-3.14.0-1]: a server's DISCONNECT exists since MQTT 5.
-func (c *connection) disconnect(r reason) {
+func (c *connection) disconnect(r reason) { c.disconnectSaying(r, "") }
+
+// disconnectSaying is disconnect with a reason string, for clients that want one.
+func (c *connection) disconnectSaying(r reason, text string) {
 	if c.ended.Swap(true) {
 		return
 	}
 	c.why.Store(uint32(r))
 	if c.version >= 5 && c.established.Load() {
-		_, _ = c.Conn.Write([]byte{packetDisconnect, 2, byte(r), 0}) // a full buffer: then it goes without
+		props := c.reasonString(text)
+		packet := appendLength([]byte{packetDisconnect}, 1+len(props))
+		_, _ = c.Conn.Write(append(append(packet, byte(r)), props...)) // a full buffer: then it goes without
 	}
 	_ = c.Conn.Close()
 	c.acks.close()

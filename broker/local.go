@@ -24,6 +24,8 @@ type LocalOptions struct {
 	// May is asked before a delivery whether messages of a topic may be received; nil
 	// allows all.
 	May func(topic string) bool
+	// Signals asks for what PublishLocal sends too.
+	Signals bool
 }
 
 // Local is a subscriber in this process: it stands in the same index as MQTT clients
@@ -106,8 +108,8 @@ func (l *local) receive(m *message.Message, shared *any) session.Outcome {
 	return session.Sent
 }
 
-// PublishLocal hands a message to the local subscribers of its topic and to nobody
-// else: no client, no rule, no retained message.
+// PublishLocal hands a message to the local subscribers of its topic that have asked for
+// signals, and to nobody else: no client, no rule, no retained message.
 func (b *Broker) PublishLocal(m *message.Message) error {
 	if err := message.ValidateTopic(m.Topic); err != nil {
 		return refuse(reasonTopicInvalid, "%v", err)
@@ -120,7 +122,7 @@ func (b *Broker) PublishLocal(m *message.Message) error {
 	}
 	var shared any
 	for e := range b.index.Match(m.Topic).Subscribers.All() {
-		if l := e.Subscriber.local; l != nil {
+		if l := e.Subscriber.local; l != nil && l.Signals {
 			l.receive(m, &shared)
 		}
 	}

@@ -21,6 +21,8 @@ type metrics struct {
 	refusedConnects    prometheus.Counter
 	credentialsExpired prometheus.Counter
 	refusedPublishes   prometheus.Counter
+	denied             prometheus.Counter
+	events             prometheus.Counter
 	slowConsumers      prometheus.Counter
 	wills              prometheus.Counter
 	published          prometheus.Counter
@@ -41,6 +43,8 @@ func newMetrics(reg prometheus.Registerer, b *Broker) *metrics {
 		refusedConnects:    counter("connects_refused_total", "CONNECT packets answered with an error."),
 		credentialsExpired: counter("credentials_expired_total", "Connections ended because what they authenticated with was not valid any more."),
 		refusedPublishes:   counter("publishes_refused_total", "Messages from clients that were not taken."),
+		events:             counter("lifecycle_events_total", "Events that somebody wanted: clients that came, went, subscribed."),
+		denied:             counter("denied_total", "What clients did and no policy allows: connects, publishes, subscriptions."),
 		slowConsumers:      counter("slow_consumers_total", "Clients disconnected because they read too slowly."),
 		wills:              counter("wills_total", "Wills published."),
 		published:          counter("internal_publishes_total", "Messages that did not come over MQTT."),

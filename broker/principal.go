@@ -75,6 +75,11 @@ func (c *connection) askAgain(p *auth.Principal) {
 	next, err := p.Renewed(ctx)
 	switch {
 	case err == nil && next.Name == p.Name:
+		if next, err = c.bind(next); err != nil {
+			c.b.log.Error().Err(err).Str("client", c.origin.ClientID).Msg("client disconnected: the policies that came with it are wrong")
+			c.disconnect(reasonNotAuthorized)
+			return
+		}
 		c.who.Store(next)
 		c.replaceReceiver(next)
 		c.watch(next)
@@ -96,21 +101,18 @@ func (c *connection) askAgain(p *auth.Principal) {
 // goroutine: a packet is judged by one or the other.
 func (c *connection) takePrincipal(p *auth.Principal) {
 	c.principal = p
-	_, c.free = p.Policy.(auth.AllowAll)
 }
 
-// replaceReceiver lets deliveries ask the new principal.
+// replaceReceiver puts the new principal in the place of the one before in the session:
+// what it may not have any more ends.
 func (c *connection) replaceReceiver(p *auth.Principal) {
 	cl := c.sub.client
 	cl.mu.Lock()
-	defer cl.mu.Unlock()
-	if cl.conn != c {
-		return
+	mine := cl.conn == c
+	cl.mu.Unlock()
+	if mine {
+		c.b.reauthorize(cl.id, c.sub, c, p)
 	}
-	if _, free := p.Policy.(auth.AllowAll); free {
-		p = nil
-	}
-	c.sub.receive.Store(p)
 }
 
 // Recheck asks of every connected client whether it may stay, and disconnects those

@@ -73,7 +73,7 @@ func (c *connection) tooManyPublishes() bool {
 func (c *connection) discard(p *publish) error {
 	c.b.metrics.throttled.Add(1)
 	if c.version >= 5 || p.qos == 0 {
-		return c.refuse(p, reasonQuotaExceeded, false)
+		return c.refuse(p, reasonQuotaExceeded, "", false)
 	}
 	return nil
 }

@@ -50,6 +50,7 @@ func (r reason) failed() bool { return r >= 0x80 }
 type packetError struct {
 	reason reason
 	text   string // for the log; says what was wrong
+	tell   string // for the client; may be empty
 }
 
 func (e *packetError) Error() string { return e.text }

@@ -99,7 +99,12 @@ func (c *connection) run() error {
 // stop tells the client what was wrong.
 func (c *connection) stop(err error) error {
 	if r, ok := endReason(err); ok {
-		c.disconnect(r)
+		var tell string
+		if pe, ok := errors.AsType[*packetError](err); ok {
+			tell = pe.tell
+		}
+		c.disconnectSaying(r, tell)
+		c.why.CompareAndSwap(uint32(reasonNotAuthorized), didForbidden)
 	}
 	return err
 }

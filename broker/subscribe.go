@@ -2,10 +2,11 @@ package broker
 
 import (
 	"strings"
+	"time"
 
 	"github.com/mochi-mqtt/server/v2/packets"
 
-	"github.com/topicwire/topicwire/broker/auth"
+	"github.com/topicwire/topicwire/broker/session"
 	"github.com/topicwire/topicwire/broker/store"
 	"github.com/topicwire/topicwire/broker/topics"
 	"github.com/topicwire/topicwire/message"
@@ -25,6 +26,7 @@ func (c *connection) onSubscribe(pk *packets.Packet) error {
 		return err
 	}
 	codes := make([]byte, len(pk.Filters))
+	var denied, granted []string
 	replays := make([]func(), 0, len(pk.Filters))
 	var shares []string // shared subscriptions that are new
 	for i := range pk.Filters {
@@ -33,7 +35,13 @@ func (c *connection) onSubscribe(pk *packets.Packet) error {
 		if shared && f.NoLocal { // [MQTT-3.8.3-4]
 			return fault(reasonProtocolError, "a shared subscription with No Local")
 		}
-		if r := c.mayNotSubscribe(f.Filter, i); r != reasonSuccess {
+		if r, why := c.mayNotSubscribe(f.Filter, i); r != reasonSuccess {
+			if r == reasonNotAuthorized && c.version < 5 && c.b.closesDenied() {
+				return fault(r, "a SUBSCRIBE that is not allowed")
+			}
+			if why != "" {
+				denied = append(denied, why)
+			}
 			codes[i] = byte(r)
 			if c.version < 5 {
 				codes[i] = byte(reasonUnspecified) // [MQTT-3.9.3-2] of 3.1.1
@@ -46,6 +54,7 @@ func (c *connection) onSubscribe(pk *packets.Packet) error {
 		}
 		codes[i] = o.QoS
 		existed, replay := c.sub.subscribe(c.b, f.Filter, o, !shared)
+		granted = append(granted, f.Filter)
 		if shared && !existed {
 			shares = append(shares, f.Filter)
 		}
@@ -53,10 +62,11 @@ func (c *connection) onSubscribe(pk *packets.Packet) error {
 			replays = append(replays, func() { c.b.replay(c.sub, f.Filter, o) })
 		}
 	}
-	c.answer(packetSuback, pk.PacketID, codes)
+	c.answer(packetSuback, pk.PacketID, codes, c.reasonString(strings.Join(denied, "; ")))
 	for _, replay := range replays {
 		replay()
 	}
+	c.subscribed(granted)
 	c.b.collectShared(c.sub, shares)
 	return nil
 }
@@ -75,20 +85,28 @@ func subscriptionID(ids []int) (uint32, error) {
 }
 
 // mayNotSubscribe is why the client may not have its i-th filter.
-func (c *connection) mayNotSubscribe(filter string, i int) reason {
+func (c *connection) mayNotSubscribe(filter string, i int) (r reason, why string) {
 	l := &c.b.limits
 	_, rest, _ := message.SplitShare(filter)
 	switch {
 	case message.ValidateFilter(filter) != nil, !fits(rest, l):
-		return reasonFilterInvalid
+		return reasonFilterInvalid, ""
 	case l.MaxFilters > 0 && i >= l.MaxFilters:
-		return reasonQuotaExceeded
+		return reasonQuotaExceeded, ""
 	case c.sub.isFull(filter, l.MaxSubscriptions), !c.b.takesSubscription(c.sub, filter):
-		return reasonQuotaExceeded
-	case !c.free && !c.principal.May(auth.Subscribe, rest):
-		return reasonNotAuthorized
+		return reasonQuotaExceeded, ""
+	case strings.HasPrefix(rest, basicIngest):
+		return reasonNotAuthorized, "nobody may subscribe to " + basicIngest + "...: it is for rules"
 	}
-	return reasonSuccess
+	if d := c.principal.DecideSubscribe(filter); !d.Allowed {
+		return reasonNotAuthorized, c.denied(d)
+	}
+	if c.sub.session.Durable() {
+		if err := c.b.store.Err(); err != nil {
+			return refusalReason(err), "the store cannot be written at the moment"
+		}
+	}
+	return reasonSuccess, ""
 }
 
 // replay sends the retained messages of a filter.
@@ -97,7 +115,29 @@ func (b *Broker) replay(s *subscriber, filter string, o topics.Option) {
 	if o.ID != 0 {
 		ids = []uint32{o.ID}
 	}
-	s.session.Replay(filter, o.QoS, ids, b.retained.Match(filter))
+	s.session.Replay(filter, o.QoS, ids, receivable{b.retained.Match(filter), s})
+}
+
+// receivable are the retained messages of a filter that the client may receive.
+type receivable struct {
+	session.Source
+	sub *subscriber
+}
+
+// Next skips what the client may not receive.
+func (r receivable) Next(now time.Time, dst []*message.Message) int {
+	for n := 0; ; {
+		got := r.Source.Next(now, dst[n:])
+		for _, m := range dst[n : n+got] {
+			if r.sub.mayReceive(m.Topic) {
+				dst[n] = m
+				n++
+			}
+		}
+		if n == len(dst) || got == 0 {
+			return n
+		}
+	}
 }
 
 // onUnsubscribe takes an UNSUBSCRIBE. [MQTT-3.10.4-1] [MQTT-3.10.4-4] [MQTT-3.10.4-5]
@@ -109,6 +149,7 @@ func (c *connection) onUnsubscribe(pk *packets.Packet) error {
 		return fault(reasonProtocolError, "UNSUBSCRIBE without a topic filter")
 	}
 	codes := make([]byte, len(pk.Filters))
+	var removed []string
 	for i := range pk.Filters {
 		filter := pk.Filters[i].Filter
 		switch {
@@ -116,12 +157,15 @@ func (c *connection) onUnsubscribe(pk *packets.Packet) error {
 			codes[i] = byte(reasonFilterInvalid)
 		case !c.sub.unsubscribe(c.b, filter):
 			codes[i] = byte(reasonNoSubscription)
+		default:
+			removed = append(removed, filter)
 		}
 	}
 	if c.version < 5 {
 		codes = nil // an UNSUBACK of 3.1.1 says nothing
 	}
-	c.answer(packetUnsuback, pk.PacketID, codes)
+	c.answer(packetUnsuback, pk.PacketID, codes, c.reasonString(""))
+	c.unsubscribed(removed)
 	return nil
 }
 
@@ -133,25 +177,13 @@ const (
 
 // answer sends a SUBACK or UNSUBACK, once the subscriptions of a session that
 // outlives its connection are durable.
-func (c *connection) answer(first byte, id uint16, codes []byte) {
-	n := 2 + len(codes)
-	if c.version >= 5 {
-		n++
+func (c *connection) answer(first byte, id uint16, codes, props []byte) {
+	if c.version < 5 {
+		props = nil
 	}
-	b := append(make([]byte, 0, n+5), first)
-	for rest := n; ; {
-		d := byte(rest & 0x7f)
-		if rest >>= 7; rest > 0 {
-			b = append(b, d|0x80)
-			continue
-		}
-		b = append(b, d)
-		break
-	}
-	b = append(b, byte(id>>8), byte(id))
-	if c.version >= 5 {
-		b = append(b, 0) // no properties
-	}
+	n := 2 + len(props) + len(codes)
+	b := appendLength(append(make([]byte, 0, n+5), first), n)
+	b = append(append(b, byte(id>>8), byte(id)), props...)
 	b = append(b, codes...)
 	if !c.sub.session.Durable() {
 		_, _ = c.Write(b)

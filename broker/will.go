@@ -12,6 +12,7 @@ import (
 // having said goodbye (MQTT 5, section 3.1.2.5).
 type will struct {
 	message *message.Message
+	of      *auth.Principal // whose it is; nil after a restart, which knows it no more
 	delay   time.Duration
 	timer   *entry // while it waits; nil if it waits for the end of the session
 }
@@ -103,6 +104,9 @@ func (b *Broker) takeWaitingWill(cl *client) *will {
 	return w
 }
 
+// willRetry is how long a will waits that the store does not take now.
+const willRetry = time.Second
+
 // publishWills publishes wills that are due, like any other message: through Accept.
 // The store forgets them after that and not before, so that none is lost in between.
 // Call it with no client locked.
@@ -110,9 +114,19 @@ func (b *Broker) publishWills(due []*will) {
 	for _, w := range due {
 		published := *w.message // which the store may still hold
 		m := &published
+		if r, why := b.mayNotPublish(w.of, m.Topic, m.Retain); w.of != nil && r != reasonSuccess { // policies may have changed
+			b.metrics.refusedPublishes.Inc()
+			b.log.Warn().Str("client", m.From.ClientID).Str("topic", m.Topic).Msg("a will was refused: " + why)
+			continue
+		}
 		m.Received = time.Now() // the expiry interval begins with the publication
 		b.capExpiry(m)
 		_, err := b.route(b.life(), m, nil) // nobody waits for an acknowledgement
+		if err != nil && b.store.Err() != nil {
+			// There is nobody who would send it again.
+			b.schedule.after(willRetry, func() { b.publishWills([]*will{w}) })
+			continue
+		}
 		b.store.Append(store.Change{Kind: store.WillDelete, Client: m.From.ClientID, Will: &store.Will{Message: w.message}})
 		if err != nil {
 			b.metrics.refusedPublishes.Inc()
@@ -121,9 +135,4 @@ func (b *Broker) publishWills(due []*will) {
 		}
 		b.metrics.wills.Inc()
 	}
-}
-
-// mayPublishWill reports whether the client may have this will at all.
-func (b *Broker) mayPublishWill(p *auth.Principal, topic string) bool {
-	return !reservedTopic(topic) && p.May(auth.Publish, topic)
 }

@@ -19,6 +19,8 @@ import (
 type Config struct {
 	emulator.Config `yaml:",inline"`
 
+	Policy []string `yaml:"policy" single:"true" jsonschema:"example=may-publish" jsonschema_description:"Names of policies under auth.policies: what the function's processes may do when they call back, with the credentials that they find in their environment. Without it: nothing."`
+
 	Lambda   string `yaml:"lambda" jsonschema:"example=arn:aws:lambda:eu-central-1:123456789012:function:ingest" jsonschema_description:"A real Lambda function: its ARN or name, with :VERSION or :ALIAS if you like. Credentials come from where AWS's own tools take them."`
 	Region   string `yaml:"region" jsonschema:"example=eu-central-1" jsonschema_description:"With lambda: the AWS region. Left out, it is the ARN's, else AWS_REGION's or the AWS configuration file's."`
 	Endpoint string `yaml:"endpoint" jsonschema:"example=http://127.0.0.1:4566" jsonschema_description:"With lambda: the address of something else that speaks Lambda's interface, for instance LocalStack or serverless-offline."`

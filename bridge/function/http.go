@@ -33,7 +33,7 @@ func NewPoster() *Poster {
 		ExpectContinueTimeout: time.Second,
 	}
 	return &Poster{client: &http.Client{
-		Transport: t,
+		Transport: &plainTransport{other: t, idleN: t.MaxIdleConnsPerHost, idleT: t.IdleConnTimeout, peek: alive()},
 		// A redirected POST may turn into a GET without the event. It is a failure
 		// that names the status instead.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },

@@ -24,8 +24,8 @@ import (
 type Space interface {
 	// Publish publishes a message as if a client had.
 	Publish(ctx context.Context, m *message.Message) error
-	// PublishLocal hands a message to the subscribers made by Subscriber only, and to
-	// no MQTT client and no rule.
+	// PublishLocal hands a message to the subscribers made by Holder only, and to no MQTT
+	// client and no rule.
 	PublishLocal(m *message.Message) error
 	// Watch makes f see every message before it is delivered; nil ends that. f is called
 	// by whoever publishes and must not wait.
@@ -39,6 +39,9 @@ type Space interface {
 	// what that one left there for the others. may, unless nil, is asked before a
 	// delivery.
 	Subscriber(may func(topic string) bool, receive Receive) Subscriber
+	// Holder is Subscriber for who takes the messages of PublishLocal too: they have no
+	// payload and ask for something to be done.
+	Holder(may func(topic string) bool, receive Receive) Subscriber
 }
 
 // Receive takes a message of the space.

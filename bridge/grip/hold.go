@@ -219,8 +219,8 @@ func (x *exchange) behind(list []binding) []string {
 		if !b.HasPrevID || x.inHistory(b) {
 			continue
 		}
-		if now, known := x.d.sequence.last(b.topic); known && now != b.PrevID {
-			last = append(last, b.Name+"; last-id="+b.PrevID)
+		if now, known := x.d.sequence.last(b.topic); known && now != b.last {
+			last = append(last, b.Name+"; last-id="+b.last)
 		}
 	}
 	return last

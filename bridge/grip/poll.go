@@ -48,7 +48,7 @@ func (x *exchange) poll(hold *wire.Hold, held *wire.Response) {
 		http.Error(x.w, err.Error(), http.StatusServiceUnavailable)
 		return
 	}
-	sub := x.d.options.Space.Subscriber(mayReceive(x.grant), p.receive)
+	sub := x.d.options.Space.Holder(mayReceive(x.grant), p.receive)
 	for _, b := range channels {
 		if err := sub.Subscribe(b.topic, x.route.Retained || b.Retained); err != nil {
 			x.d.window.close()
@@ -107,7 +107,13 @@ func publicationFor(i *wire.Item) *publication {
 // of the handler.
 func (p *poll) wait() *answer {
 	x := p.x
-	if last := x.behind(p.channels); len(last) > 0 && x.tries < mostTries {
+	p.mu.Lock()
+	var last []string
+	if !p.done {
+		last = x.behind(p.channels)
+	}
+	p.mu.Unlock()
+	if len(last) > 0 && x.tries < mostTries {
 		return p.askAgain(last)
 	}
 	timeout := p.hold.Timeout

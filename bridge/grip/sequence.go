@@ -47,6 +47,7 @@ type sequenced struct {
 type channelOrder struct {
 	name    string
 	last    string // id of the last item; "" = none yet
+	out     string // id of the last one that has been delivered
 	seen    map[string]time.Time
 	waiting []*sequenced
 	timer   *time.Timer
@@ -58,7 +59,8 @@ func newSequencer(deliver func(i *sequenced)) *sequencer {
 	return &sequencer{deliver: deliver, channels: make(map[string]*list.Element)}
 }
 
-// last is the id of the last item of a channel.
+// last is the id of the last item of a channel that has been delivered: a holder that
+// was bound before either has it or gets it.
 func (s *sequencer) last(channel string) (id string, known bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -67,7 +69,7 @@ func (s *sequencer) last(channel string) (id string, known bool) {
 		return "", false
 	}
 	c, _ := e.Value.(*channelOrder)
-	return c.last, c.last != ""
+	return c.out, c.out != ""
 }
 
 // channel finds or makes a channel's entry. Call it with the lock held.
@@ -172,6 +174,9 @@ func (s *sequencer) run(c *channelOrder, ready []*sequenced) {
 	defer c.turn.Unlock()
 	for _, i := range ready {
 		s.finish(i)
+		s.mu.Lock()
+		c.out = i.ID
+		s.mu.Unlock()
 	}
 }
 

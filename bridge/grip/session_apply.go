@@ -163,7 +163,7 @@ func (s *session) subscribe(c *wire.Control) error {
 	}
 	s.filterable()
 	if s.sub == nil {
-		s.sub = s.d.options.Space.Subscriber(mayReceive(s.grant), s.receive)
+		s.sub = s.d.options.Space.Holder(mayReceive(s.grant), s.receive)
 	}
 	sub := s.sub
 	s.mu.Unlock()

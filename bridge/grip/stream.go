@@ -73,7 +73,7 @@ func (x *exchange) stream(hold *wire.Hold, head *wire.Response) {
 	defer release()
 	seq, resumes := x.lastSeen(channels)
 	s.reading = resumes
-	sub := x.d.options.Space.Subscriber(mayReceive(x.grant), s.receive)
+	sub := x.d.options.Space.Holder(mayReceive(x.grant), s.receive)
 	defer sub.Close()
 	for _, b := range channels {
 		if err := sub.Subscribe(b.topic, (x.route.Retained || b.Retained) && !resumes); err != nil {
@@ -98,9 +98,7 @@ func (x *exchange) stream(hold *wire.Hold, head *wire.Response) {
 			return
 		}
 	}
-	if last := x.behind(channels); len(last) > 0 {
-		s.wantRecovery(last)
-	}
+	s.catchUp()
 	s.gone(s.run(sub))
 }
 
@@ -284,7 +282,7 @@ func (s *stream) deliver(m *message.Message, d *delivery, live bool) {
 		filters = append(append([]string(nil), filters...), i.Filters...)
 		if live && d.asked && expected != "" && expected != d.prev && s.next != "" && d.seq == 0 {
 			// The one before has not been seen here: the next link brings both.
-			s.wantRecoveryLocked(expected, m)
+			s.missing(expected, m)
 			return
 		}
 	}
@@ -308,16 +306,16 @@ func (s *stream) deliver(m *message.Message, d *delivery, live bool) {
 
 // push queues a piece. Call it with the lock held.
 func (s *stream) push(p piece, d *delivery, live bool) {
-	if live && s.reading {
+	if live && s.reading && len(s.backlog) < s.x.route.Queue.MaxMessages {
 		s.backlog = append(s.backlog, p)
 		s.reached(d)
 		return
 	}
-	if live && p.seq != 0 && p.seq <= s.seen {
+	if live && p.seq != 0 && p.seq <= s.seen && !s.reading {
 		return // it was read from the history
 	}
 	q := &s.x.route.Queue
-	if len(s.queue) >= q.MaxMessages || s.bytes > 0 && s.bytes+len(p.b) > q.MaxBytes {
+	if s.reading && live || len(s.queue) >= q.MaxMessages || s.bytes > 0 && s.bytes+len(p.b) > q.MaxBytes {
 		s.x.d.metrics.missed.Add(1)
 		if d.pub != nil {
 			d.pub.missed++
@@ -394,17 +392,18 @@ func (s *stream) resume(seq uint64) error {
 	return nil
 }
 
-// wantRecovery asks for the next link to be followed.
-func (s *stream) wantRecovery(last []string) {
+// catchUp asks for the next link to be followed if a channel has moved on since the
+// handler looked at it.
+func (s *stream) catchUp() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.recover = append(s.recover, last...)
+	s.recover = append(s.recover, s.x.behind(s.channels)...)
 	s.wake()
 }
 
-// wantRecoveryLocked is wantRecovery for one message that came too early. Call it with
-// the lock held.
-func (s *stream) wantRecoveryLocked(expected string, m *message.Message) {
+// missing asks for the next link to be followed because a message came before one that
+// was never seen here. Call it with the lock held.
+func (s *stream) missing(expected string, m *message.Message) {
 	for i := range s.channels {
 		if c := &s.channels[i]; message.Match(c.topic, m.Topic) {
 			c.last = expected

@@ -13,6 +13,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/topicwire/topicwire/broker/auth/policy"
 	"github.com/topicwire/topicwire/message"
 )
 
@@ -99,25 +100,84 @@ func (p *Principal) Renewed(ctx context.Context) (*Principal, error) {
 	return p.renew(ctx)
 }
 
-// May reports whether the principal may do a to topic; for Subscribe it is a filter.
-func (p *Principal) May(a Action, topic string) bool {
-	return p != nil && p.Policy != nil && p.Policy.Allows(a, topic)
+// May reports whether the principal may do a to name. What name is depends on the
+// action: a topic, a filter, a client identifier, the name of a function.
+func (p *Principal) May(a Action, name string) bool {
+	return p != nil && p.Policy != nil && p.Policy.Allows(a, name)
 }
 
-// Action is what a policy is asked about.
-type Action byte
+// MayAll reports whether the principal may do a to everything, so that nobody need ask
+// for each name. It may change as policies do.
+func (p *Principal) MayAll(a Action) bool {
+	if p == nil {
+		return false
+	}
+	all, ok := p.Policy.(interface{ All(a Action) bool })
+	return ok && all.All(a)
+}
 
-// The actions.
+// Decide is May with what decided: for log lines, reason strings and answers.
+func (p *Principal) Decide(a Action, name string) Decision {
+	if p != nil {
+		if d, ok := p.Policy.(interface {
+			Decide(a Action, name string) Decision
+		}); ok {
+			return d.Decide(a, name)
+		}
+	}
+	return Decision{Action: a, Name: name, Allowed: p.May(a, name)}
+}
+
+// DecideSubscribe is Decide for a topic filter. Of a shared subscription, $share/GROUP/FILTER,
+// either form may be allowed, the whole or the filter part alone; if one of the two is
+// denied by a statement, that counts.
+func (p *Principal) DecideSubscribe(filter string) Decision {
+	_, rest, shared := message.SplitShare(filter)
+	part := p.Decide(Subscribe, rest)
+	if !shared || part.Policy == "" && part.Allowed || len(part.Policies) == 0 {
+		return part // no share, or a policy that tells no reasons
+	}
+	whole := p.Decide(Subscribe, filter)
+	switch {
+	case whole.Policy != "" && !whole.Allowed, part.Policy == "" && whole.Allowed:
+		return whole
+	}
+	return part
+}
+
+// Decision is whether something may be done, and which statement of which policy says so.
+type Decision = policy.Decision
+
+// Action is what a policy is asked about. Its String is what policies write.
+type Action = policy.Action
+
+// The actions. What is asked about is named behind each.
 const (
-	Publish   Action = iota // publish to a topic name
-	Subscribe               // subscribe to a topic filter; of a shared subscription, to its filter part
-	Receive                 // receive a message from a topic name
+	Publish              = policy.Publish              // a topic name
+	Subscribe            = policy.Subscribe            // a topic filter; of a shared subscription, its filter part
+	Receive              = policy.Receive              // a topic name
+	Connect              = policy.Connect              // a client identifier
+	RetainPublish        = policy.RetainPublish        // a topic name; in addition to Publish
+	GetRetainedMessage   = policy.GetRetainedMessage   // a topic name
+	ListRetainedMessages = policy.ListRetainedMessages // an empty name
+	GetThingShadow       = policy.GetThingShadow       // THING, or THING/SHADOW
+	UpdateThingShadow    = policy.UpdateThingShadow    // THING, or THING/SHADOW
+	DeleteThingShadow    = policy.DeleteThingShadow    // THING, or THING/SHADOW
+	ListNamedShadows     = policy.ListNamedShadows     // THING
+	GetConnection        = policy.GetConnection        // a client identifier
+	DeleteConnection     = policy.DeleteConnection     // a client identifier
+	ListSubscriptions    = policy.ListSubscriptions    // a client identifier
+	SendDirectMessage    = policy.SendDirectMessage    // a client identifier
+	InvokeFunction       = policy.InvokeFunction       // a function's name, or NAME:QUALIFIER
+	Debug                = policy.Debug                // an empty name: profiles
+	Metrics              = policy.Metrics              // an empty name
+	Admin                = policy.Admin                // an empty name: what shows or changes the server's state
 )
 
 // Policy says what a principal may do. It is asked on every publish, so it must be
 // fast; it may be called from many goroutines at once.
 type Policy interface {
-	Allows(a Action, topic string) bool
+	Allows(a Action, name string) bool
 }
 
 // AllowAll is the policy that forbids nothing.
@@ -125,6 +185,9 @@ type AllowAll struct{}
 
 // Allows reports true.
 func (AllowAll) Allows(Action, string) bool { return true }
+
+// All reports true.
+func (AllowAll) All(Action) bool { return true }
 
 // Chain asks methods one after the other.
 type Chain []Method

@@ -6,11 +6,13 @@ import (
 	"time"
 )
 
-// Config is the section `auth` of the configuration as far as methods go: how clients
-// show who they are.
+// Config is the section `auth` of the configuration: how clients show who they are, and
+// what they may do.
 type Config struct {
 	Methods    []MethodConfig   `yaml:"methods" jsonschema_description:"How clients authenticate: the methods are asked in this order until one knows the credentials, and a client that none knows is refused. Without any, everybody may connect, which only listeners on loopback allow."`
 	BruteForce BruteForceConfig `yaml:"brute_force" jsonschema_description:"How wrong attempts are slowed down."`
+
+	PolicyConfig `yaml:",inline"`
 }
 
 // MethodConfig is one method: an object with exactly one key, its kind.
@@ -59,8 +61,10 @@ func (m MethodConfig) Check(report func(path, problem, remedy string)) {
 	}
 }
 
-// Check reports methods that are never asked because one before them knows everybody.
+// Check reports methods that are never asked because one before them knows everybody, and
+// what is wrong with policies.
 func (c Config) Check(report func(path, problem, remedy string)) {
+	c.PolicyConfig.Check(report)
 	seen := map[string]bool{}
 	for i := range c.Methods {
 		m := &c.Methods[i]
@@ -86,6 +90,12 @@ func (c *Config) Anonymous() bool {
 		}
 	}
 	return len(c.Methods) == 0
+}
+
+// OnlyAnonymous reports whether nobody has to say who he is: there is no method, or
+// anonymous alone.
+func (c *Config) OnlyAnonymous() bool {
+	return len(c.Methods) == 0 || len(c.Methods) == 1 && c.Methods[0].Anonymous != nil
 }
 
 // Paths are the fields that name files, for whoever resolves them against the

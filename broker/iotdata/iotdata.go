@@ -22,6 +22,7 @@ import (
 
 	"github.com/topicwire/topicwire/broker"
 	"github.com/topicwire/topicwire/broker/auth"
+	"github.com/topicwire/topicwire/broker/auth/policy"
 	"github.com/topicwire/topicwire/message"
 )
 
@@ -72,7 +73,7 @@ type Options struct {
 	Authenticate func(r *http.Request, body []byte) (Caller, error)
 	// May says whether a principal may do what AWS calls action, for instance
 	// "iot:RetainPublish", to a resource such as "topic/a/b" or "client/ada"; nil asks
-	// the principal's own policy, as far as that knows the action: see [May].
+	// the principal's own policies: see [May].
 	May func(p *auth.Principal, action, resource string) bool
 	// MaxPayload is the largest message that is read, in bytes; 128 KB, which is AWS's
 	// limit, if 0.
@@ -110,25 +111,11 @@ func New(o Options) *Handler {
 	return h
 }
 
-// May is what a principal may do by its own policy: publish, retain what it may publish,
-// and read a retained message that it may receive. What concerns clients is for those
-// who may do everything.
+// May is what a principal may do by its own policies.
 func May(p *auth.Principal, action, resource string) bool {
-	if p == nil {
-		return false
-	}
-	if _, everything := p.Policy.(auth.AllowAll); everything {
-		return true
-	}
-	topic, _ := strings.CutPrefix(resource, "topic/")
-	switch action {
-	case actionPublish, actionRetainPublish:
-		return p.May(auth.Publish, topic)
-	case actionGetRetained:
-		return p.May(auth.Receive, topic)
-	default:
-		return false
-	}
+	a, known := policy.ActionOf(action)
+	_, name, _ := strings.Cut(resource, "/")
+	return known && p.May(a, name)
 }
 
 // The actions, as AWS's policies name them.
@@ -281,7 +268,14 @@ func (c *call) may(action, resource string) error {
 	if c.o.May(c.caller.Principal, action, resource) {
 		return nil
 	}
-	return &Error{http.StatusForbidden, typeForbidden, "not allowed: " + action + " on " + resource}
+	why := "not allowed: " + action + " on " + resource
+	if a, known := policy.ActionOf(action); known {
+		_, name, _ := strings.Cut(resource, "/")
+		if d := c.caller.Principal.Decide(a, name); !d.Allowed {
+			why = d.String()
+		}
+	}
+	return &Error{http.StatusForbidden, typeForbidden, why}
 }
 
 func (c *call) write(w http.ResponseWriter, status int, v any) {

@@ -195,11 +195,11 @@ func TestPublishRefusals(t *testing.T) {
 	}
 }
 
-// narrow lets publish below "mine" only, and receive nothing.
+// narrow lets publish below "mine" only, retained or not, and receive nothing.
 type narrow struct{}
 
 func (narrow) Allows(a auth.Action, topic string) bool {
-	return a == auth.Publish && strings.HasPrefix(topic, "mine/")
+	return (a == auth.Publish || a == auth.RetainPublish) && strings.HasPrefix(topic, "mine/")
 }
 
 func TestPolicyIsAsked(t *testing.T) {

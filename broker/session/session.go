@@ -254,3 +254,15 @@ func (s *Session) Durable() bool {
 	defer s.mu.Unlock()
 	return s.durable
 }
+
+// Withhold takes out of the queue what the client may not receive any more. What is in
+// flight has been sent, and is completed.
+func (s *Session) Withhold(allowed func(topic string) bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, it := range s.queue.removeIf(func(it *item) bool { return !allowed(it.Message.Topic) }) {
+		s.env.Counters.Queued.Add(-1)
+		s.env.Counters.Abandoned.Add(1)
+		s.done(&it)
+	}
+}

@@ -20,6 +20,7 @@ type CLI struct {
 	Serve   ServeCmd   `cmd:"" help:"Run the server."`
 	Dev     DevCmd     `cmd:"" help:"Run the server and show every message as it passes: publish, rule, function, reply."`
 	Check   CheckCmd   `cmd:"" help:"Check a configuration as the server would, and say everything that is wrong with it."`
+	Why     WhyCmd     `cmd:"" help:"Say what a client may do by the configuration's policies, and which statement says so."`
 	Schema  SchemaCmd  `cmd:"" help:"Print the JSON Schema of the configuration, for editors."`
 	Pub     PubCmd     `cmd:"" help:"Publish messages, as mosquitto_pub does."`
 	Sub     SubCmd     `cmd:"" help:"Subscribe and print messages, as mosquitto_sub does."`

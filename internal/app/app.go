@@ -49,6 +49,7 @@ type app struct {
 	log     zerolog.Logger
 	metrics *prometheus.Registry
 
+	authority *auth.Authority
 	broker    *broker.Broker
 	mqtt      []mqttAddress
 	bridge    *bridge.Bridge
@@ -104,8 +105,8 @@ func Run(ctx context.Context, o Options) error {
 	}
 
 	// Who may connect: an authorizer is one of the functions.
-	a.keys = new(auth.Keys)
-	if a.auth, err = newAuth(cfg, a.functions, a.keys, a.log, a.metrics); err != nil {
+	a.keys, a.authority = new(auth.Keys), newAuthority(cfg)
+	if a.auth, err = newAuth(cfg, a.functions, a.keys, a.authorize, a.log, a.metrics); err != nil {
 		return err
 	}
 	if a.authFiles, err = config.NewWatcher(a.auth.Files()); err != nil {
@@ -183,7 +184,7 @@ func (a *app) newBroker(cfg *config.Config) error {
 		a.certs, a.tls = certs, certs.TLSConfig()
 	}
 	b, err := broker.New(cfg.Config, broker.Options{
-		Log: a.log, Metrics: a.metrics, Auth: []auth.Method{a.auth}, Store: a.brokerStore(), TLS: a.tls, Version: a.options.Version,
+		Log: a.log, Metrics: a.metrics, Auth: []auth.Method{a.auth}, Store: a.brokerStore(), TLS: a.tls, Version: a.options.Version, Policies: a.authority, Listens: a.listens,
 	})
 	if err != nil {
 		return err
@@ -220,7 +221,7 @@ func (a *app) routes(cfg *config.Config) http.Handler {
 	mux.Handle(webSocketPath(cfg), a.broker.WebSocket())
 	mux.HandleFunc("GET /healthz", h.alive)
 	mux.HandleFunc("GET /readyz", h.ready)
-	mux.Handle("GET /metrics", promhttp.HandlerFor(a.metrics, promhttp.HandlerOpts{Registry: a.metrics}))
+	a.admin(mux, promhttp.HandlerFor(a.metrics, promhttp.HandlerOpts{Registry: a.metrics}))
 	mux.Handle("/", a.withManagement(a.door))
 	return mux
 }

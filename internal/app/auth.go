@@ -13,9 +13,12 @@ import (
 	"github.com/topicwire/topicwire/message"
 )
 
+// authorizer gives a principal its policies.
+type authorizer = func(ctx context.Context, p *auth.Principal, c *auth.Credentials) (*auth.Principal, error)
+
 // newAuth makes what authenticates clients and HTTP requests, with the methods of cfg in
 // force.
-func newAuth(cfg *config.Config, f *functions, keys *auth.Keys, log zerolog.Logger, metrics prometheus.Registerer) (*auth.Authenticator, error) {
+func newAuth(cfg *config.Config, f *functions, keys *auth.Keys, authorize authorizer, log zerolog.Logger, metrics prometheus.Registerer) (*auth.Authenticator, error) {
 	a := auth.New(auth.Options{
 		Log: log, Metrics: metrics, Keys: keys,
 		Invoke: func(ctx context.Context, name string, event []byte) ([]byte, error) {
@@ -26,9 +29,7 @@ func newAuth(cfg *config.Config, f *functions, keys *auth.Keys, log zerolog.Logg
 			return fn.Invoke(function.WithCall(ctx, function.Call{RequestID: message.NewID()}), event)
 		},
 		OriginAllowed: cfg.Listen.WebSocket.AllowsOrigin,
-		// Authorize: until policies are attached, whoever is authenticated may do
-		// everything. This is the place to give a principal its policy.
-		Authorize: nil,
+		Authorize:     authorize,
 	})
 	set, err := a.Prepare(cfg.Auth)
 	if err != nil {

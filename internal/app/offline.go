@@ -30,7 +30,7 @@ func Check(path string) (*config.Config, error) {
 	if _, err := bridge.Compile(cfg.Rules, f.current()); err != nil {
 		return nil, cfg.Explain(err)
 	}
-	if _, err := newAuth(cfg, f, nil, zerolog.Nop(), nil); err != nil {
+	if _, err := newAuth(cfg, f, nil, nil, zerolog.Nop(), nil); err != nil {
 		return nil, err
 	}
 	return cfg, nil

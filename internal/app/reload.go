@@ -96,14 +96,16 @@ func (a *app) reload(old *config.Config) (*config.Config, error) {
 	a.bridge.Load(program)
 	a.door.Load(cfg.Routes)
 	endOld()
+	a.reloadPolicies(cfg)
 	a.loadAuth(methods)
 	a.reloads++
 	for _, w := range cfg.Warnings {
 		a.log.Warn().Msg(w.String())
 	}
 	a.log.Info().Int("reload", a.reloads).Int("rules", len(cfg.Rules)).Int("functions", len(cfg.Functions)).Msg("configuration loaded")
-	if !reflect.DeepEqual(cfg.Listen, old.Listen) || !reflect.DeepEqual(cfg.Limits, old.Limits) || !reflect.DeepEqual(cfg.Log, old.Log) || !reflect.DeepEqual(cfg.Store, old.Store) {
-		a.log.Warn().Msg("listen, limits, store or log have changed: restart the server for that")
+	if !reflect.DeepEqual(cfg.Listen, old.Listen) || !reflect.DeepEqual(cfg.Limits, old.Limits) || !reflect.DeepEqual(cfg.Log, old.Log) || !reflect.DeepEqual(cfg.Store, old.Store) ||
+		!reflect.DeepEqual(cfg.Grip, old.Grip) {
+		a.log.Warn().Msg("listen, limits, store, grip or log have changed: restart the server for that")
 	}
 	return cfg, nil
 }

@@ -90,6 +90,10 @@ func (s space) Subscriber(may func(topic string) bool, receive grip.Receive) gri
 	return s.b.NewLocal(broker.LocalOptions{May: may, Receive: receive})
 }
 
+func (s space) Holder(may func(topic string) bool, receive grip.Receive) grip.Subscriber {
+	return s.b.NewLocal(broker.LocalOptions{May: may, Receive: receive, Signals: true})
+}
+
 // byName invokes the functions of the configuration that holds now.
 type byName struct{ f *functions }
 

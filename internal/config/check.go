@@ -23,6 +23,7 @@ func (l *loading) check() {
 	l.config.Rules = rules
 	l.checkListen()
 	l.checkRules()
+	l.checkPolicies()
 	l.checkRoutes()
 }
 

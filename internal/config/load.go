@@ -10,6 +10,7 @@ import (
 
 	"github.com/topicwire/topicwire/bridge"
 	"github.com/topicwire/topicwire/bridge/grip"
+	"github.com/topicwire/topicwire/broker/auth/policy"
 	"github.com/topicwire/topicwire/broker/listen"
 	"github.com/topicwire/topicwire/internal/config/yamldoc"
 	"github.com/topicwire/topicwire/internal/natsd"
@@ -27,12 +28,13 @@ func LoadWith(path string, env func(name string) (string, bool)) (*Config, error
 	l := &loading{config: &c, loader: yamldoc.NewLoader(yamldoc.Options{
 		Env:       env,
 		Dir:       c.Dir,
-		Templates: []reflect.Type{reflect.TypeFor[bridge.RuleConfig](), reflect.TypeFor[grip.APIGatewayConfig]()},
+		Templates: []reflect.Type{reflect.TypeFor[bridge.RuleConfig](), reflect.TypeFor[policy.Statement](), reflect.TypeFor[grip.APIGatewayConfig]()},
 		OwnCheck:  []reflect.Type{reflect.TypeFor[bridge.RuleConfig]()},
 	})}
 	l.file(path)
 	l.rulesDir()
 	l.applyRuleSettings()
+	l.policyFiles()
 	l.check()
 	l.storeDir()
 	return l.done()
@@ -44,6 +46,8 @@ type loading struct {
 	loader *yamldoc.Loader
 	main   *yamldoc.Tree // of the configuration file; nil if there is none
 	files  []string
+
+	policies map[string]policyOrigin // where each policy document stands
 }
 
 // done gives the result: the configuration, or everything that is wrong.

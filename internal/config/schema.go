@@ -15,6 +15,7 @@ import (
 	"github.com/topicwire/topicwire/bridge/function"
 	"github.com/topicwire/topicwire/broker"
 	"github.com/topicwire/topicwire/broker/auth"
+	"github.com/topicwire/topicwire/broker/auth/policy"
 	"github.com/topicwire/topicwire/broker/listen"
 )
 
@@ -101,6 +102,8 @@ func (b *schemaBuilder) reflect(t reflect.Type) *jsonschema.Schema {
 			switch t {
 			case reflect.TypeFor[Rules](), reflect.TypeFor[listen.Addresses]():
 				return &jsonschema.Schema{}
+			case reflect.TypeFor[policy.Strings]():
+				return &jsonschema.Schema{Items: &jsonschema.Schema{Type: "string"}}
 			}
 			return nil
 		},
@@ -128,6 +131,9 @@ func (b *schemaBuilder) structure(def *jsonschema.Schema, t reflect.Type) {
 	for _, f := range fieldsOf(t) {
 		if p, ok := def.Properties.Get(f.name); ok {
 			b.property(p, f.Type, f.bytes)
+			if f.single {
+				b.single(p, f.Type)
+			}
 		}
 	}
 	switch t {
@@ -136,6 +142,8 @@ func (b *schemaBuilder) structure(def *jsonschema.Schema, t reflect.Type) {
 		def.MinProperties, def.MaxProperties = &one, &one
 	case reflect.TypeFor[function.Config]():
 		def.OneOf = []*jsonschema.Schema{has("runtime"), has("lambda"), has("http")}
+	case reflect.TypeFor[auth.PolicyDocument](): // its file's name is short for it
+		setType(def, "object", "null", "string")
 	case reflect.TypeFor[broker.Limits](): // limits: aws-iot is short for its profile
 		setType(def, "object", "null", "string")
 		def.If = &jsonschema.Schema{Type: "string"}
@@ -233,8 +241,9 @@ func setType(s *jsonschema.Schema, types ...string) {
 // schemaField is a key of a struct.
 type schemaField struct {
 	reflect.StructField
-	name  string
-	bytes bool
+	name   string
+	bytes  bool
+	single bool // a list of one may stand without the list
 }
 
 // fieldsOf lists the keys of a struct, those of inlined structs among them.
@@ -246,7 +255,7 @@ func fieldsOf(t reflect.Type) []schemaField {
 		case f.Anonymous && name == "":
 			fields = append(fields, fieldsOf(f.Type)...)
 		case name != "" && name != "-":
-			fields = append(fields, schemaField{f, name, f.Tag.Get("unit") == "bytes"})
+			fields = append(fields, schemaField{f, name, f.Tag.Get("unit") == "bytes", f.Tag.Get("single") == "true"})
 		}
 	}
 	return fields

@@ -82,6 +82,24 @@ func (b *schemaBuilder) property(p *jsonschema.Schema, t reflect.Type, bytes boo
 	}
 }
 
+// single lets a list of one stand without the list, also inside maps.
+func (b *schemaBuilder) single(p *jsonschema.Schema, t reflect.Type) {
+	switch t.Kind() {
+	case reflect.Map:
+		if p.AdditionalProperties != nil {
+			b.single(p.AdditionalProperties, t.Elem())
+		}
+	case reflect.Slice:
+		if t.Elem().Kind() == reflect.Struct {
+			setType(p, "array", "object", "null")
+			p.If, p.Then = &jsonschema.Schema{Type: "object"}, p.Items
+			return
+		}
+		setType(p, append([]string{"array", "null"}, textTypes[:]...)...)
+	default:
+	}
+}
+
 func (b *schemaBuilder) text(p *jsonschema.Schema) {
 	if len(p.Enum) > 0 {
 		p.Type = ""

@@ -143,6 +143,10 @@ func (s *space) Subscriber(may func(string) bool, receive grip.Receive) grip.Sub
 	return sub
 }
 
+func (s *space) Holder(may func(string) bool, receive grip.Receive) grip.Subscriber {
+	return s.Subscriber(may, receive)
+}
+
 func (u *subscriber) Subscribe(filter string, _ bool) error {
 	if err := message.ValidateFilter(filter); err != nil {
 		return err
