@@ -33,6 +33,7 @@ type RouteConfig struct {
 	Function string `yaml:"function" jsonschema:"example=chat" jsonschema_description:"The function's name under functions, or the ARN of a real one."`
 	URL      string `yaml:"url" jsonschema:"example=http://127.0.0.1:9000" jsonschema_description:"With mode proxy: the origin. The request's path is added to it."`
 
+	Auth           bool           `yaml:"auth" jsonschema_description:"Let in only whom a method of the section auth knows, and give it only the channels that its policies allow. Without it the function decides alone."`
 	ChannelPrefix  string         `yaml:"channel_prefix" jsonschema:"example=chat/" jsonschema_description:"What is put before the names of the function's channels to make topics of them; nothing by default."`
 	AllowedOrigins []string       `yaml:"allowed_origins" jsonschema:"example=https://app.example.com" jsonschema_description:"Web pages that may open a WebSocket here, as under listen.websocket; pages of the same host always may."`
 	Subprotocols   []string       `yaml:"subprotocols" jsonschema:"example=chat.v1" jsonschema_description:"WebSocket subprotocols that are answered to a client that offers one of them, unless the function answers one itself."`

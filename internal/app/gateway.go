@@ -21,6 +21,7 @@ func (a *app) newGateway(cfg *config.Config) error {
 		Functions:           byName{a.functions},
 		Sockets:             a.door.Socket,
 		Hold:                a.door.Hold,
+		Authorize:           a.gripAuthorizer(cfg),
 		AuthorizeManagement: a.authorizeManagement,
 		Domain:              a.inner.domain,
 		MaxSubscriptions:    cfg.Grip.MaxSubscriptions,

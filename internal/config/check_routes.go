@@ -30,6 +30,9 @@ func (l *loading) checkRoutes() {
 		} else if r.Path != "" {
 			taken[r.Path] = path
 		}
+		if r.Auth && len(c.Auth.Methods) == 0 {
+			l.report(path+".auth", "nobody is known: auth has no methods", "add one under auth.methods, or remove auth: the function then decides alone")
+		}
 		if r.Mode == grip.ModeProxy {
 			continue
 		}

@@ -128,7 +128,7 @@ func (c *connection) ask(r *http.Request, requestID string) (http.Header, *refus
 	if !grip.OriginAllowed(r, c.api.route.AllowedOrigins) {
 		return nil, &refusal{status: http.StatusForbidden, text: textForbidden, cause: fmt.Errorf("the origin %.200q is not in allowed_origins", r.Header.Get("Origin"))}
 	}
-	if c.g.o.Authorize != nil {
+	if c.g.o.Authorize != nil && c.api.route.Auth {
 		grant, err := c.g.o.Authorize(r)
 		if err != nil {
 			return nil, &refusal{status: http.StatusUnauthorized, text: textUnauthorized, cause: err}

@@ -31,8 +31,8 @@ type Options struct {
 	// Hold counts a client in, ends it when its route goes, and refuses it when there are
 	// too many: the door's. It is needed.
 	Hold func(route *grip.Route, end func(code int, reason string)) (release func(), err error)
-	// Authorize says what the client that sent a handshake may do, or refuses it. nil
-	// leaves that to the functions.
+	// Authorize says who the client of a route with auth is and what it may do, or refuses
+	// it. nil leaves that to the functions.
 	Authorize func(r *http.Request) (grip.Grant, error)
 	// AuthorizeManagement decides whether a request to @connections is let through; its
 	// error is told to whoever sent it. nil lets everything through.

@@ -175,7 +175,10 @@ func (c *connection) publish(t *expression.Topic, get func(string) string, body 
 	if c.grant != nil && !c.grant.MayPublish(topic) {
 		return fmt.Errorf("%w publish to %.200q", errNotAllowed, topic)
 	}
-	from := message.Origin{Via: message.ViaHTTP}
+	from := message.Origin{ClientID: c.id, Via: message.ViaHTTP}
+	if c.grant != nil {
+		from.Principal = c.grant.Name()
+	}
 	if a, err := netip.ParseAddr(c.identity.SourceIP); err == nil {
 		from.Addr = netip.AddrPortFrom(a, 0)
 	}

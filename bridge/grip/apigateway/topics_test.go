@@ -166,6 +166,7 @@ func TestTopicOfAConnection(t *testing.T) {
 // grant allows what begins with "mine/".
 type grant struct{}
 
+func (grant) Name() string               { return "me" }
 func (grant) MayPublish(t string) bool   { return strings.HasPrefix(t, "mine/") }
 func (grant) MaySubscribe(t string) bool { return strings.HasPrefix(t, "mine/") }
 func (grant) MayReceive(t string) bool   { return t != "mine/secret" }
@@ -174,6 +175,7 @@ func TestPolicies(t *testing.T) {
 	c := grip.RouteConfig{APIGateway: grip.APIGatewayConfig{Routes: map[string]grip.APIGatewayRoute{
 		"join": {Subscribe: []string{"${request.body.whose}/#"}}, "say": {Publish: "${request.body.whose}/x"},
 	}}}
+	c.Auth = true
 	w := serve(t, c, map[string]fn{}, func(o *apigateway.Options) {
 		o.Authorize = func(r *http.Request) (grip.Grant, error) {
 			if r.Header.Get("Authorization") == "" {
@@ -198,6 +200,9 @@ func TestPolicies(t *testing.T) {
 	ws.say(`{"action":"say","whose":"mine"}`)
 	if got := ws.hear(); got != `{"action":"say","whose":"mine"}` {
 		t.Error(got)
+	}
+	if m := w.space.published[len(w.space.published)-1]; m.From.Principal != "me" || m.From.ClientID == "" {
+		t.Errorf("published by %+v", m.From)
 	}
 }
 

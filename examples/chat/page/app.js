@@ -38,7 +38,7 @@ function overEvents({ heard, state }) {
 const clients = [
   { id: "mqtt", from: "Ada", title: "MQTT", how: "mqtt.js over a WebSocket", wire: overMQTT },
   { id: "websocket", from: "Bob", title: "WebSocket", how: "the browser's own, plain", wire: overWebSocket },
-  { id: "events", from: "Cyd", title: "EventSource", how: "server-sent events, and fetch to speak", wire: overEvents },
+  { id: "events", from: "Cyd", title: "EventSource", how: "server-sent events and fetch", wire: overEvents },
 ];
 
 for (const { id, from, title, how, wire } of clients) {
@@ -65,7 +65,7 @@ for (const { id, from, title, how, wire } of clients) {
       item.append(Object.assign(document.createElement("b"), { textContent: message.from ?? "somebody" }), String(message.text));
       $("ol").append(item);
       while ($("ol").children.length > 200) $("ol").firstChild.remove();
-      item.scrollIntoView({ block: "nearest" });
+      $("ol").scrollTop = $("ol").scrollHeight;
     },
   });
   $("form").addEventListener("submit", (event) => {
