@@ -74,14 +74,25 @@ func (c RouteConfig) checkAPIGateway(report func(path, problem, remedy string)) 
 	if c.Function == "" && len(a.Routes) == 0 {
 		report("function", "is missing", "name a function of the section functions, or one for each of apigateway.routes")
 	}
+	for _, f := range [...]struct {
+		key string
+		set bool
+	}{
+		{"url", c.URL != ""},
+		{"stream", c.Stream != ""},
+		{"forward_pings", c.ForwardPings},
+		{"one_event", c.OneEvent},
+		{"forwarded_headers", c.Headers != ""},
+	} {
+		if f.set {
+			report(f.key, "has no meaning in mode apigateway", "remove it")
+		}
+	}
 	if strings.ContainsAny(a.Stage, "/?#%@ ") {
 		report("apigateway.stage", fmt.Sprintf("%q is no stage", a.Stage), "use letters, digits, - and _")
 	}
 	if strings.ContainsAny(a.DomainName, "/?#@ ") {
 		report("apigateway.domain_name", fmt.Sprintf("%q is no domain name", a.DomainName), "write HOST or HOST:PORT, without https://")
-	}
-	if a.Limits != "" && a.Limits != LimitsAWS && a.Limits != LimitsTopicwire {
-		report("apigateway.limits", fmt.Sprintf("%q is unknown", a.Limits), "write aws or topicwire")
 	}
 	if a.Timeout < 0 {
 		report("apigateway.timeout", "is negative", "write a duration such as 29s")

@@ -220,7 +220,7 @@ func (c *connection) receive(m *message.Message, shared *any) {
 // matter, and its failure is nobody's but its own.
 func (c *connection) disconnected(code int, reason string) {
 	route := c.api.routes[grip.RouteDisconnect]
-	if route == nil || route.function == "" {
+	if route == nil || route.function == "" || c.api.route.NoDisconnect && code == socket.CloseAbnormal {
 		return
 	}
 	if _, err := c.g.invoke(c.api, route.function, eventDisconnect, c.disconnectEvent(code, reason, newID(), time.Now())); err != nil {

@@ -171,7 +171,10 @@ func (c *connection) publish(t *expression.Topic, get func(string) string, body 
 	if err != nil {
 		return fmt.Errorf("%s: %w", t, err)
 	}
-	topic = c.api.route.Topic(topic)
+	return c.publishTo(c.api.route.Topic(topic), body)
+}
+
+func (c *connection) publishTo(topic string, body []byte) error {
 	if c.grant != nil && !c.grant.MayPublish(topic) {
 		return fmt.Errorf("%w publish to %.200q", errNotAllowed, topic)
 	}
@@ -182,6 +185,8 @@ func (c *connection) publish(t *expression.Topic, get func(string) string, body 
 	if a, err := netip.ParseAddr(c.identity.SourceIP); err == nil {
 		from.Addr = netip.AddrPortFrom(a, 0)
 	}
-	m := &message.Message{Topic: topic, Payload: body, From: from, Received: time.Now()}
-	return c.g.o.Space.Publish(c.g.life, m)
+	return c.g.o.Space.Publish(c.g.life, &message.Message{
+		Topic: topic, Payload: body, QoS: 1, From: from, Received: time.Now(),
+		Props: message.Properties{Format: message.FormatUTF8}, // only text comes this far
+	})
 }

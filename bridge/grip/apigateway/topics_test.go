@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gorilla/websocket"
+
 	"github.com/topicwire/topicwire/bridge/grip"
 	"github.com/topicwire/topicwire/bridge/grip/apigateway"
 	"github.com/topicwire/topicwire/message"
@@ -218,4 +220,32 @@ func TestTooManyTopics(t *testing.T) {
 	}
 	w.waitFor("r/c", 0)
 	w.waitFor("r/b", 1)
+}
+
+// publish of the route itself is for every message, whatever route of the API it takes.
+func TestEveryMessageIsPublished(t *testing.T) {
+	c := routes("$default")
+	c.Publish = "all/in"
+	w := serve(t, c, map[string]fn{"f": echo})
+	ws := w.dial("", nil)
+	for _, m := range []string{"one", `{"action":"two"}`} {
+		ws.say(m)
+		ws.hear()
+	}
+	if p := w.space.published; len(p) != 2 || p[0].Topic != "all/in" || string(p[0].Payload) != "one" || string(p[1].Payload) != `{"action":"two"}` {
+		t.Errorf("%+v", p)
+	}
+}
+
+func TestNoDisconnect(t *testing.T) {
+	c := routes()
+	c.NoDisconnect = true
+	w := serve(t, c, map[string]fn{"f": ok})
+	_ = w.dial("", nil).NetConn().Close()
+	_ = w.dial("", nil).Close()
+	closing := w.dial("", nil)
+	_ = closing.WriteMessage(websocket.CloseMessage, websocket.FormatCloseMessage(1000, ""))
+	if code, _ := w.goneBy(); code != 1000 {
+		t.Errorf("the function is told of %d", code)
+	}
 }

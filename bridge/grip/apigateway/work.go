@@ -60,6 +60,11 @@ func (c *connection) work(j job) {
 // succeeded the subscriptions and the publish.
 func (c *connection) handle(j job) {
 	requestID := newID()
+	if topic := c.api.route.Publish; topic != "" { // every message, before anybody has judged it
+		if err := c.publishTo(topic, j.body); err != nil {
+			c.g.log.Info().Err(err).Str("connection", c.id).Msg("the message is not published")
+		}
+	}
 	if j.route.function != "" && !c.askRoute(j, requestID) {
 		return
 	}
