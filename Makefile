@@ -57,8 +57,9 @@ schema: build ## Write the JSON Schemas that editors use
 	$(BIN) schema --rules > internal/config/schema/rules.schema.json
 
 .PHONY: bench
-bench: build ## Measure topicwire and mosquitto side by side
+bench: build ## Measure topicwire and mosquitto side by side, and pushpin
 	$(BIN) bench compare
+	$(BIN) bench push --optional
 
 .PHONY: clean
 clean: ## Remove what was built

@@ -18,6 +18,7 @@ import (
 
 	"github.com/topicwire/topicwire/bridge"
 	"github.com/topicwire/topicwire/bridge/grip"
+	"github.com/topicwire/topicwire/bridge/grip/apigateway"
 	"github.com/topicwire/topicwire/broker"
 	"github.com/topicwire/topicwire/broker/auth"
 	"github.com/topicwire/topicwire/broker/listen"
@@ -56,6 +57,8 @@ type app struct {
 	doors     *doors
 	web       *webServer
 	door      *grip.Door
+	gateway   *apigateway.Gateway
+	inner     *functionDoor // for functions that run here
 	live      *Live
 	keys      *auth.Keys          // the access keys that this server knows
 	auth      *auth.Authenticator // of the broker and the HTTP doors
@@ -127,6 +130,7 @@ func Run(ctx context.Context, o Options) error {
 		a.broker.Close()
 		return err
 	}
+	defer a.inner.close(ctx)
 
 	// Every address is bound before anything runs, so that one in use ends the start.
 	if a.web, err = a.newWeb(ctx, cfg); err != nil {
@@ -145,7 +149,9 @@ func (a *app) run(ctx context.Context, cfg *config.Config, program *bridge.Progr
 		{"doors", a.doors.Run}, // of the functions: those that the bridge waits for may use them
 		{"bridge", a.bridge.Run},
 		{"web", a.web.Run},
+		{"function door", a.inner.Run},
 		{"routes", a.door.Run},
+		{"api gateway", a.gateway.Run},
 		{"reload", reload.Run},
 	}
 	if a.certs != nil {
@@ -240,7 +246,7 @@ func (a *app) routes(cfg *config.Config) http.Handler {
 	mux.HandleFunc("GET /healthz", h.alive)
 	mux.HandleFunc("GET /readyz", h.ready)
 	a.admin(mux, promhttp.HandlerFor(a.metrics, promhttp.HandlerOpts{Registry: a.metrics}))
-	mux.Handle("/", a.door)
+	mux.Handle("/", a.withManagement(a.door))
 	return mux
 }
 

@@ -103,6 +103,9 @@ func (a *app) reload(old *config.Config) (*config.Config, error) {
 		return nil, err
 	}
 	a.tellFunctions(cfg)
+	if err := a.inner.Load(cfg); err != nil {
+		a.log.Error().Err(err).Msg("functions cannot reach @connections")
+	}
 	// The new functions run before the rules that call them, and the old ones end when
 	// no rule calls them any more.
 	endOld := a.functions.swap(registry)

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/topicwire/topicwire/bridge"
+	"github.com/topicwire/topicwire/bridge/grip"
 	"github.com/topicwire/topicwire/broker/auth/policy"
 	"github.com/topicwire/topicwire/broker/listen"
 	"github.com/topicwire/topicwire/internal/config/yamldoc"
@@ -27,7 +28,7 @@ func LoadWith(path string, env func(name string) (string, bool)) (*Config, error
 	l := &loading{config: &c, loader: yamldoc.NewLoader(yamldoc.Options{
 		Env:       env,
 		Dir:       c.Dir,
-		Templates: []reflect.Type{reflect.TypeFor[bridge.RuleConfig](), reflect.TypeFor[policy.Statement]()},
+		Templates: []reflect.Type{reflect.TypeFor[bridge.RuleConfig](), reflect.TypeFor[policy.Statement](), reflect.TypeFor[grip.APIGatewayConfig]()},
 		OwnCheck:  []reflect.Type{reflect.TypeFor[bridge.RuleConfig]()},
 	})}
 	l.file(path)
