@@ -22,8 +22,8 @@ func (c *connection) authorize(will bool) (r reason, why string) {
 	}
 	c.principal = p
 	c.who.Store(p)
-	if d := c.principal.Decide(auth.Connect, c.origin.ClientID); !d.Allowed {
-		return reasonNotAuthorized, c.denied(d)
+	if !p.May(auth.Connect, c.origin.ClientID) {
+		return reasonNotAuthorized, c.denied(p.Decide(auth.Connect, c.origin.ClientID))
 	}
 	return reasonSuccess, ""
 }
@@ -187,9 +187,10 @@ func (b *Broker) Reauthorize() {
 // if there is one.
 func (b *Broker) reauthorize(id string, sub *subscriber, conn *connection, p *auth.Principal) {
 	if conn != nil {
-		if d := p.Decide(auth.Connect, id); !d.Allowed {
-			b.denials.note(b, conn.origin, d.String())
-			conn.disconnectSaying(reasonNotAuthorized, d.String())
+		if !p.May(auth.Connect, id) {
+			why := p.Decide(auth.Connect, id).String()
+			b.denials.note(b, conn.origin, why)
+			conn.disconnectSaying(reasonNotAuthorized, why)
 		}
 	}
 	sub.belongsTo(p)
@@ -203,7 +204,7 @@ func (b *Broker) review(sub *subscriber) {
 	var gone []string
 	sub.mu.Lock()
 	for filter := range sub.subs {
-		if !p.DecideSubscribe(filter).Allowed {
+		if !p.MayAll(auth.Subscribe) && !p.DecideSubscribe(filter).Allowed {
 			gone = append(gone, filter)
 		}
 	}
