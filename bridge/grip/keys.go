@@ -74,7 +74,7 @@ func newKeys(c *Config, others bool) (k *publisherKeys, main publisherKey, text 
 	return k, main, text, nil
 }
 
-// grantOf is what a key may do.
+// topicGrant is what a key may do.
 type topicGrant struct {
 	name   string
 	topics []string

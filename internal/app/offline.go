@@ -10,6 +10,7 @@ import (
 
 	"github.com/topicwire/topicwire/bridge"
 	"github.com/topicwire/topicwire/bridge/function"
+	"github.com/topicwire/topicwire/bridge/grip"
 	"github.com/topicwire/topicwire/internal/config"
 	"github.com/topicwire/topicwire/internal/obs"
 	"github.com/topicwire/topicwire/message"
@@ -31,6 +32,9 @@ func Check(path string) (*config.Config, error) {
 		return nil, cfg.Explain(err)
 	}
 	if _, err := newAuth(cfg, f, nil, nil, zerolog.Nop(), nil); err != nil {
+		return nil, err
+	}
+	if err := grip.CheckKeys(cfg.Grip); err != nil {
 		return nil, err
 	}
 	return cfg, nil
