@@ -145,7 +145,7 @@ func (b *Bridge) runErrorAction(ctx context.Context, j *outbox.Job, l *local) {
 		return
 	}
 	if l.rule == nil {
-		r, err := restore(j.Source)
+		r, err := restore(j.Source) //nolint:contextcheck // compiling waits for nothing
 		if err != nil {
 			b.options.Log.Error().Err(err).Str("rule", j.Rule).Msg("the rule of a stored job does not compile any more; its error action is not run")
 			return
@@ -163,7 +163,7 @@ func (b *Bridge) evaluateLater(ctx context.Context, w *outbox.Work) {
 	j := &w.Job
 	l, _ := j.Local.(*local)
 	if l == nil {
-		r, err := restore(j.Source)
+		r, err := restore(j.Source) //nolint:contextcheck // compiling waits for nothing
 		if err != nil {
 			b.failed(failure{m: j.Message, rule: j.Rule, action: "sql", target: j.Rule, err: err})
 			w.Result.Verdict, w.Result.Condition = outbox.Dead, outbox.RetriesExhausted

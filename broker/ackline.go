@@ -86,7 +86,7 @@ func (r *receipt) done(err error) {
 	r.left--
 	if err != nil && !r.why.failed() {
 		r.why, r.text = refusalReason(err), l.c.reasonText(err)
-		if _, told := err.(interface{ ReasonString() string }); !told { //nolint:errorlint // whoever words it has logged it
+		if _, told := err.(interface{ ReasonString() string }); !told { // who words it has logged it
 			l.c.b.log.Error().Err(err).Str("client", l.c.origin.ClientID).Msg("a published message could not be kept")
 		}
 	}
