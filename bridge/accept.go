@@ -40,6 +40,13 @@ func (b *Bridge) Accept(ctx context.Context, m *message.Message) (Pending, error
 	return b.accept(ctx, p, matched, m)
 }
 
+// Listens reports whether a rule takes messages of a topic: whoever makes a message for
+// rules alone need not make it otherwise.
+func (b *Bridge) Listens(topic string) bool {
+	var few [8]*rules.Rule
+	return len(b.loaded.Load().set.Match(few[:0], topic)) > 0
+}
+
 func (b *Bridge) accept(ctx context.Context, p *Program, matched []*rules.Rule, m *message.Message) (Pending, error) {
 	m.EnsureID()
 	if m.Hops >= MaxHops {
@@ -253,12 +260,13 @@ func (r *run) queue(t action.Task) string {
 	return queueName(kind, name)
 }
 
-// statementFailed handles a statement that could not be run.
+// statementFailed handles a statement that could not be run: a function that it calls
+// failed, or it did more work than it may.
 func (r *run) statementFailed(ctx context.Context, l *local, err error) {
 	r.took(l.rule)
 	r.b.failed(failure{m: r.m, rule: l.rule.Name, action: "sql", target: l.rule.Name, err: err, outcome: ruleError})
 	l.ack.fail(err)
-	if l.rule.onError != nil {
+	if l.rule.onError != nil && !l.rule.Silent {
 		r.errorJob(ctx, l, []action.Failure{
 			{Action: "RuleExecution", Resource: l.rule.Name, Message: err.Error()},
 		})

@@ -46,6 +46,9 @@ type Options struct {
 	// MayReceive says whether the client that sent a message may receive from a
 	// topic; asked before a Response Topic is answered. nil means never.
 	MayReceive func(o message.Origin, topic string) bool
+	// MayPublish says whether a function may publish to a topic that its answer names;
+	// nil means that all may.
+	MayPublish func(function, topic string, retain bool) bool
 	// Store keeps the jobs of QoS 1 and 2 messages and the dead letters; nil: they are in
 	// memory alone. The Bridge closes it at the end of Run.
 	Store outbox.Log
@@ -114,6 +117,7 @@ func New(ctx context.Context, o Options) (*Bridge, error) {
 		Poster:     poster{b},
 		Publisher:  o.Publisher,
 		MayReceive: o.MayReceive,
+		MayPublish: o.MayPublish,
 		Now:        time.Now,
 	}
 	return b, nil

@@ -152,6 +152,30 @@ func TestStatementThatCallsAFunction(t *testing.T) {
 	}
 }
 
+// A rule that is silent, as AWS's are, only logs that a function of its statement has
+// failed; what fails later runs its error action nevertheless.
+func TestSilentRule(t *testing.T) {
+	var log lockedBuffer
+	silent := func(c bridge.RuleConfig) bridge.RuleConfig {
+		c.Silent = true
+		return c
+	}
+	b, out, stop := start(t, bridge.Options{Log: zerolog.New(&log)}, compile(t, functions{"down": throws(errDown)},
+		silent(withError(rule("statement", `SELECT aws_lambda("down", *) AS price FROM 'in'`, republish("out")), republish("errors/statement"))),
+		silent(withError(rule("action", `SELECT * FROM 'in'`, lambda("down")), republish("errors/action"))),
+	))
+	accept(t, b, msg("in", `{"n":1}`))
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	if got := out.all(); len(got) != 1 || got[0].Topic != "errors/action" {
+		t.Errorf("%d messages came out", len(got))
+	}
+	if text := log.String(); !strings.Contains(text, `"rule":"statement"`) || !strings.Contains(text, "connection refused") {
+		t.Errorf("the failure was not logged:\n%s", text)
+	}
+}
+
 func TestEvents(t *testing.T) {
 	var seen events
 	f := functions{"f": echo, "throws": throws(errThrown)}

@@ -10,6 +10,7 @@ import (
 	"github.com/topicwire/topicwire/bridge/function"
 	"github.com/topicwire/topicwire/bridge/outbox"
 	"github.com/topicwire/topicwire/rules"
+	"github.com/topicwire/topicwire/rules/sql"
 )
 
 // Functions finds functions; *[function.Registry] does.
@@ -35,6 +36,32 @@ type Program struct {
 
 // Rules are the compiled rules in their order. The caller must not change them.
 func (p *Program) Rules() []*rules.Rule { return p.set.Rules() }
+
+// Warning is something in a rule that can never give a value.
+type Warning struct {
+	*sql.Error
+	// Path leads to the statement or the template from the rule, as in RuleError.
+	Path string
+}
+
+// Warnings are those of a rule, by its place among the rules: of its statement and of
+// the templates of its actions.
+func (p *Program) Warnings(index int) []Warning {
+	r := p.rules[index]
+	var all []Warning
+	for _, w := range r.Program.Warnings() {
+		all = append(all, Warning{w, "sql"})
+	}
+	for _, a := range append(r.actions[:len(r.actions):len(r.actions)], r.onError) {
+		if a == nil {
+			continue
+		}
+		for _, w := range a.Warnings() {
+			all = append(all, Warning{w.Error, w.Path})
+		}
+	}
+	return all
+}
 
 // Functions finds the functions.
 func (p *Program) Functions() Functions { return p.functions }

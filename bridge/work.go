@@ -202,7 +202,7 @@ func (b *Bridge) evaluateLater(ctx context.Context, w *outbox.Work) {
 func (b *Bridge) call(ctx context.Context, j *outbox.Job) context.Context {
 	return function.WithCall(ctx, function.Call{
 		RequestID: j.ID, Rule: j.Rule, Topic: j.Message.Topic,
-		ClientID: j.Message.From.ClientID, User: j.Message.Props.User,
+		ClientID: j.Message.From.ClientID, User: j.Message.Props.User, Hops: j.Message.Hops,
 	})
 }
 

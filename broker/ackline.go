@@ -2,7 +2,6 @@ package broker
 
 import (
 	"errors"
-	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -30,9 +29,10 @@ type receipt struct {
 	ack  session.Ack
 	id   uint16
 	why  reason
-	text string // says why in words; empty if the client does not want to know
-	left int    // outcomes still missing
-	ok   bool   // may go out
+	left int  // outcomes still missing
+	ok   bool // may go out
+
+	props []byte // properties of a refusal; nil = none
 }
 
 func (l *ackLine) init(c *connection, most int) {
@@ -41,15 +41,27 @@ func (l *ackLine) init(c *connection, most int) {
 }
 
 // now acknowledges a message that is durable already.
-func (l *ackLine) now(ack session.Ack, id uint16, why reason) {
+func (l *ackLine) now(ack session.Ack, id uint16, why reason) { l.refuse(ack, id, why, nil) }
+
+// refuse is now for a refusal with encoded properties.
+func (l *ackLine) refuse(ack session.Ack, id uint16, why reason, props []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.head == len(l.line) {
 		var b [5]byte
-		l.write(session.AppendAck(b[:0], ack, l.c.version, id, byte(why)))
+		l.write(appendAck(b[:0], ack, l.c.version, id, why, props), 1)
 		return
 	}
-	l.line = append(l.line, &receipt{line: l, ack: ack, id: id, why: why, ok: true})
+	l.line = append(l.line, &receipt{line: l, ack: ack, id: id, why: why, ok: true, props: props})
+}
+
+// appendAck appends an acknowledgement, with properties if there are any.
+func appendAck(dst []byte, ack session.Ack, version byte, id uint16, why reason, props []byte) []byte {
+	if len(props) <= 1 || version < 5 {
+		return session.AppendAck(dst, ack, version, id, byte(why))
+	}
+	dst = appendLength(append(dst, byte(ack)), 3+len(props))
+	return append(append(dst, byte(id>>8), byte(id), byte(why)), props...)
 }
 
 // later takes a place in the line for an acknowledgement that waits for so many
@@ -85,9 +97,16 @@ func (r *receipt) done(err error) {
 	l.mu.Lock()
 	r.left--
 	if err != nil && !r.why.failed() {
-		r.why, r.text = refusalReason(err), l.c.reasonText(err)
-		if _, told := err.(interface{ ReasonString() string }); !told { // who words it has logged it
-			l.c.b.log.Error().Err(err).Str("client", l.c.origin.ClientID).Msg("a published message could not be kept")
+		r.why = refusalReason(err)
+		worded, told := errors.AsType[interface {
+			error
+			ReasonString() string
+		}](err)
+		if told {
+			r.props = l.c.reasonString(worded.ReasonString())
+		} else { // whoever words it has logged it
+			l.c.b.metrics.notKept.Inc()
+			l.c.b.log.Debug().Err(err).Str("client", l.c.origin.ClientID).Msg("a published message could not be kept")
 		}
 	}
 	last, why := r.left == 0, r.why
@@ -104,59 +123,35 @@ func (r *receipt) done(err error) {
 	l.flush()
 }
 
-// maxReasonText is the longest Reason String that is sent, in bytes.
-const maxReasonText = 1024
-
-// reasonText is what a failed acknowledgement says in words: what err has for
-// publishers, if the client has not declined it [MQTT-3.1.2-29] and takes packets of
-// that size [MQTT-3.4.2-2].
-func (c *connection) reasonText(err error) string {
-	var worded interface{ ReasonString() string }
-	if c.version < 5 || c.noProblemInfo || !errors.As(err, &worded) {
-		return ""
-	}
-	text := worded.ReasonString()
-	if len(text) > maxReasonText {
-		text = text[:maxReasonText]
-	}
-	text = strings.ToValidUTF8(strings.ReplaceAll(text, "\x00", ""), "")
-	const around = 16 // everything else in the packet
-	if c.maxPacket > 0 && len(text)+around > int(c.maxPacket) {
-		return ""
-	}
-	return text
-}
-
 // flush sends what is complete, from the head on.
 func (l *ackLine) flush() {
 	l.out = l.out[:0]
+	n := 0
 	for l.head < len(l.line) && l.line[l.head].ok {
 		r := l.line[l.head]
 		l.line[l.head] = nil
 		l.head++
-		if r.why.failed() && l.c.version < 5 && r.ack != session.Pubcomp {
-			// There is no negative acknowledgement before MQTT 5, and a positive one
-			// would be a lie: the client is to send the message again. [MQTT-3.3.5-2]
+		if r.why.failed() && (r.ack == session.Pubcomp && r.why != reasonIDNotFound || r.ack != session.Pubcomp && l.c.version < 5) {
+			// There is no negative acknowledgement before MQTT 5, and none for the second
+			// half of QoS 2; a positive one would be a lie: the client is to send the
+			// message, or its PUBREL, again. [MQTT-3.3.5-2]
 			l.fail()
 			return
 		}
-		if r.text != "" {
-			l.out = session.AppendAckReason(l.out, r.ack, r.id, byte(r.why), r.text)
-			continue
-		}
-		l.out = session.AppendAck(l.out, r.ack, l.c.version, r.id, byte(r.why))
+		l.out = appendAck(l.out, r.ack, l.c.version, r.id, r.why, r.props)
+		n++
 	}
 	if l.head == len(l.line) {
 		l.line, l.head = l.line[:0], 0
 	}
 	l.room.Signal()
 	if len(l.out) > 0 {
-		l.write(l.out)
+		l.write(l.out, n)
 	}
 }
 
-func (l *ackLine) write(b []byte) {
-	if _, err := l.c.Conn.Write(b); err != nil {
+func (l *ackLine) write(b []byte, packets int) {
+	if _, err := l.c.Conn.WritePackets(b, packets); err != nil {
 		l.closed.Store(true)
 		l.room.Broadcast()
 		l.c.disconnect(reasonQuotaExceeded)

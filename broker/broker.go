@@ -10,7 +10,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"hash/maphash"
 	"log/slog"
 	"net"
@@ -43,6 +42,12 @@ type Options struct {
 	// Auth are the methods that authenticate clients, in order. Without any, everybody
 	// may do everything, provided that only this machine can connect.
 	Auth []auth.Method
+	// Policies gives those whom Auth lets in the policies that are attached to them. nil =
+	// they may do what their methods say.
+	Policies *auth.Authority
+	// Listens reports whether Accept has a use for messages of a topic: a lifecycle event
+	// that nobody wants is not made. nil = it has none for events.
+	Listens func(topic string) bool
 	// Store keeps sessions and retained messages; nil = memory. Whoever gives one closes
 	// it after Serve has returned.
 	Store store.Store
@@ -59,6 +64,8 @@ type Broker struct {
 	log     zerolog.Logger
 	metrics *metrics
 	auth    auth.Chain
+	grants  *auth.Authority // nil = methods say what their principals may do
+	listens func(topic string) bool
 	store   store.Store
 	version string
 
@@ -66,8 +73,11 @@ type Broker struct {
 	listeners []*listen.TCP
 	certs     *listen.Certificates
 	ws        *listen.WebSocket
+	handed    *listen.Handed // MQTT at HTTPS listeners
 	limiter   *listen.Limiter
+	rates     rates
 	flusher   *listen.Flusher
+	listening *listen.Metrics
 
 	index     *topics.Index[*subscriber]
 	retained  *topics.Retained
@@ -78,12 +88,18 @@ type Broker struct {
 	retaining [64]sync.Mutex // by topic: see retain
 	buffers   buffers
 	schedule  *schedule
+	departed  departed
+	denials   denials
 
 	connections    connections
+	background     sync.WaitGroup // what asks for principals again
 	accept         atomic.Pointer[Accept]
+	keep           atomic.Pointer[Keep]
+	watch          atomic.Pointer[func(*message.Message)]
 	running        atomic.Pointer[context.Context]
 	stopped        atomic.Bool
-	serial         atomic.Uint64
+	serial         atomic.Uint64 // of connections; higher after every start of the server
+	runID          string        // begins the identifiers of connections
 	turn           atomic.Uint64
 	qos0Limit      int
 	refuseWhenFull bool
@@ -96,8 +112,8 @@ func New(cfg Config, opts Options) (*Broker, error) {
 	l := cfg.Limits.Effective()
 	chain := auth.Chain(opts.Auth)
 	if len(chain) == 0 {
-		if addr, key, found := exposed(&cfg.Listen); found {
-			return nil, fmt.Errorf("broker: listen.%s: %w: configure auth, or listen on 127.0.0.1", key, errExposed(addr))
+		if err := cfg.CheckExposed(&cfg.Auth); err != nil {
+			return nil, err
 		}
 		chain = auth.Chain{auth.Anonymous{}}
 	}
@@ -105,29 +121,41 @@ func New(cfg Config, opts Options) (*Broker, error) {
 		opts.Metrics = prometheus.NewRegistry()
 	}
 	b := &Broker{
-		limits: l, log: opts.Log, auth: chain, store: opts.Store, version: opts.Version,
+		limits: l, log: opts.Log, auth: chain, grants: opts.Policies, listens: opts.Listens,
+		store: opts.Store, version: opts.Version,
 		index: topics.NewIndex[*subscriber](), retained: topics.NewRetained(),
 		seed: maphash.MakeSeed(), clients: clients{all: map[string]*client{}}, schedule: newSchedule(),
 		connections: connections{all: map[*connection]struct{}{}},
+		rates:       newRates(&l.RateLimits),
 		limiter:     listen.NewLimiter(l.Limits), flusher: listen.NewFlusher(),
 		qos0Limit: l.WriteBuffer / 4, refuseWhenFull: l.Queue.Policy == session.Refuse,
 	}
+	b.serial.Store(uint64(time.Now().UnixMilli()))
+	b.runID = message.NewID()[:len("12345678-1234-1234")]
 	if b.store == nil {
 		b.store = store.NewMemory()
 	}
 	b.sessions = &session.Env{
 		Config:   session.Config{MaxQueued: l.Queue.MaxMessages, MaxQueuedBytes: int64(l.Queue.MaxBytes), Policy: l.Queue.Policy},
 		Store:    b.store,
+		Hold:     !volatile(b.store),
 		Counters: &session.Counters{},
 		Now:      time.Now,
 	}
-	b.metrics = newMetrics(opts.Metrics, b)
+	b.metrics, b.listening = newMetrics(opts.Metrics, b), listen.NewMetrics(opts.Metrics)
 	b.mochi = newMochi(b)
-	if err := b.open(&cfg.Listen, opts.TLS, listen.NewMetrics(opts.Metrics)); err != nil {
+	if err := b.open(&cfg.Listen, opts.TLS); err != nil {
 		b.Close()
 		return nil, err
 	}
 	return b, nil
+}
+
+// volatile reports whether a store forgets with the process, so that nothing has to
+// wait for it.
+func volatile(s store.Store) bool {
+	_, is := s.(*store.Memory)
+	return is
 }
 
 // newMochi makes the mochi server. Its Serve is never called: that would start a loop
@@ -152,9 +180,9 @@ func newMochi(b *Broker) *mqtt.Server {
 }
 
 // open opens the listeners.
-func (b *Broker) open(cfg *listen.Config, tlsConfig *tls.Config, m *listen.Metrics) error {
+func (b *Broker) open(cfg *listen.Config, tlsConfig *tls.Config) error {
 	opts := listen.Options{
-		Limiter: b.limiter, Metrics: m, Flusher: b.flusher, Log: b.log,
+		Limiter: b.limiter, Metrics: b.listening, Flusher: b.flusher, Log: b.log,
 		ConnectTimeout: b.limits.ConnectTimeout,
 		WriteTimeout:   2 * b.limits.SlowTimeout, // after our own, which knows whether it matters
 		Drain:          b.limits.ShutdownTimeout,
@@ -191,7 +219,9 @@ func (b *Broker) open(cfg *listen.Config, tlsConfig *tls.Config, m *listen.Metri
 		}
 		opts.TLS = nil
 	}
-	opts.Name = "websocket"
+	opts.Name = "https"
+	b.handed = listen.NewHanded(b.serveConn, opts)
+	opts.Name, opts.MaxLifetime = "websocket", b.limits.MaxWebSocketLifetime
 	b.ws = listen.NewWebSocket(cfg.WebSocket, b.serveConn, opts)
 	return errors.Join(errs...)
 }
@@ -216,6 +246,10 @@ func (b *Broker) Addrs() []net.Addr {
 // WebSocket is MQTT over WebSocket, to be mounted on an HTTP server.
 func (b *Broker) WebSocket() http.Handler { return b.ws }
 
+// TakeTLS serves MQTT on a connection that came to an HTTPS listener and has chosen MQTT
+// in its TLS handshake: see [listen.Shared].
+func (b *Broker) TakeTLS(c *tls.Conn) { b.handed.Take(c) }
+
 // life is the context of everything the broker does; nil before Serve.
 func (b *Broker) life() context.Context {
 	if ctx := b.running.Load(); ctx != nil {
@@ -228,6 +262,15 @@ func (b *Broker) life() context.Context {
 // message, one from an HTTP door. It goes the way of every message. At QoS 1 and 2 a
 // nil error means that it is durable.
 func (b *Broker) Publish(ctx context.Context, m *message.Message) error {
+	if err := b.check(m); err != nil {
+		return err
+	}
+	b.metrics.published.Inc()
+	return b.publish(ctx, m, nil)
+}
+
+// check says why a message that did not come over MQTT cannot be taken.
+func (b *Broker) check(m *message.Message) error {
 	if b.life() == nil || b.stopped.Load() {
 		return ErrNotServing
 	}
@@ -237,7 +280,7 @@ func (b *Broker) Publish(ctx context.Context, m *message.Message) error {
 	switch {
 	case m.QoS > 2:
 		return refuse(reasonQoSNotSupported, "there is no QoS %d", m.QoS)
-	case reservedTopic(m.Topic):
+	case ownTopic(m.Topic), m.From.Via == message.ViaHTTP && reservedTopic(m.Topic):
 		return refuse(reasonNotAuthorized, "topic %.200q is the server's own", m.Topic)
 	case !fits(m.Topic, &b.limits):
 		return refuse(reasonTopicInvalid, "topic %.200q is longer or has more levels than the limits allow", m.Topic)
@@ -247,21 +290,5 @@ func (b *Broker) Publish(ctx context.Context, m *message.Message) error {
 	if m.Received.IsZero() {
 		m.Received = time.Now()
 	}
-	b.metrics.published.Inc()
-	return b.publish(ctx, m, nil)
-}
-
-// MayReceive reports whether the client that sent o may receive messages from topic:
-// nobody may, on its behalf, have an answer sent to a topic that it could not read.
-func (b *Broker) MayReceive(o message.Origin, topic string) bool {
-	if o.ClientID == "" {
-		return false
-	}
-	cl := b.clients.find(o.ClientID)
-	if cl == nil {
-		return false
-	}
-	cl.mu.Lock()
-	defer cl.mu.Unlock()
-	return cl.sub != nil && cl.sub.mayReceive(topic)
+	return nil
 }

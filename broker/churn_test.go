@@ -89,24 +89,6 @@ func TestChurnLeavesNothingBehind(t *testing.T) {
 	}
 }
 
-// $SYS topics have mosquitto's names and are retained.
-func TestSYSTopics(t *testing.T) {
-	s := serve(t, setup{limits: broker.Limits{SysInterval: time.Second}})
-	p := s.connect(4, "p")
-	p.publish("a", "12345", retain)
-	p.subscribe("$SYS/broker/#", 0)
-	want := map[string]string{ // after the second round
-		"clients/connected": "1", "subscriptions/count": "1", "publish/messages/received": "1", "publish/bytes/received": "5",
-	}
-	for len(want) > 0 {
-		got := p.want(packets.Publish)
-		name := got.TopicName[len("$SYS/broker/"):]
-		if want[name] == string(got.Payload) {
-			delete(want, name)
-		}
-	}
-}
-
 // A TLS listener serves the certificate of the configuration.
 func TestMQTTS(t *testing.T) {
 	dir := t.TempDir()

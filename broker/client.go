@@ -24,6 +24,7 @@ type client struct {
 	expiry  uint32      // Session Expiry Interval of sub, in seconds
 	expires *entry      // when the offline session ends
 	will    *will       // waits for its delay
+	left    departure   // of the last connection, while there is none
 }
 
 // subscriber is one session in the index of subscriptions. A session that takes the
@@ -31,13 +32,19 @@ type client struct {
 type subscriber struct {
 	session *session.Session
 	client  *client
+	local   *local // in their place for a subscriber in this process: see NewLocal
 
-	// receive is asked before a delivery; nil = everything is allowed.
+	// principal is whose session it is; nil after a restart, until the client is back.
+	principal atomic.Pointer[auth.Principal]
+	// receive is the same if it has to be asked before a delivery; nil = everything is
+	// allowed.
 	receive atomic.Pointer[auth.Principal]
 
 	mu    sync.Mutex
 	subs  map[string]topics.Option
 	ended bool // takes no more subscriptions
+
+	replaying []string // filters whose retained messages a restart has cut short; while restoring
 }
 
 // mayReceive reports whether the session may be sent messages of a topic.
@@ -127,6 +134,7 @@ func (b *Broker) takeOver(c *connection) (present bool, due []*will) {
 		b.schedule.cancel(cl.expires)
 		cl.expires = nil
 	}
+	info.stored = info.expiry > 0 || c.will != nil || cl.will != nil || cl.sub != nil && cl.sub.session.Durable()
 	if cl.sub != nil && (info.clean || cl.owner != c.principal.Name) {
 		// A clean start [MQTT-3.1.2-4], or somebody else: a session and what waits in it
 		// belong to the principal that began it.
@@ -144,10 +152,9 @@ func (b *Broker) takeOver(c *connection) (present bool, due []*will) {
 	}
 	cl.conn, cl.expiry, cl.owner, c.sub = c, info.expiry, c.principal.Name, cl.sub
 	b.metrics.clients.Inc()
-	if c.free {
-		cl.sub.receive.Store(nil)
-	} else {
-		cl.sub.receive.Store(c.principal)
+	cl.sub.belongsTo(c.principal)
+	if present {
+		b.review(cl.sub) // policies may have changed while it was away
 	}
 	b.keepSession(cl, time.Time{})
 	b.keepWill(c)
@@ -186,12 +193,14 @@ func (b *Broker) leave(c *connection) {
 	b.clients.release(cl)
 	b.shareOut(c.sub)
 	b.publishWills(due)
+	c.disconnected()
 }
 
 // part separates a client from its connection: what becomes of the will, when does
 // the session end. Call it with the client locked.
 func (b *Broker) part(cl *client, c *connection, cause willCause) (due []*will) {
 	cl.conn = nil
+	cl.left = departure{time.Now(), c.departureReason()}
 	cl.sub.session.Detach(c)
 	b.metrics.clients.Dec()
 	due = b.startWill(cl, c, cause)
@@ -223,6 +232,7 @@ func (b *Broker) expire(cl *client, sub *subscriber) {
 func (b *Broker) endSession(cl *client) (due []*will) {
 	sub := cl.sub
 	cl.sub = nil
+	b.departed.add(cl.id, sub.principal.Load())
 	if cl.expires != nil {
 		b.schedule.cancel(cl.expires)
 		cl.expires = nil
@@ -234,8 +244,7 @@ func (b *Broker) endSession(cl *client) (due []*will) {
 	b.shareOutIf(sub, func(string) bool { return true })
 	sub.session.End()
 	if cl.will != nil {
-		due = append(due, cl.will)
-		b.dropWill(cl)
+		due = append(due, b.takeWaitingWill(cl))
 	}
 	return due
 }

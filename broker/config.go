@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/topicwire/topicwire/broker/auth"
 	"github.com/topicwire/topicwire/broker/listen"
 	"github.com/topicwire/topicwire/broker/session"
 )
@@ -14,22 +15,46 @@ import (
 // Config is what the broker takes from the configuration file.
 type Config struct {
 	Listen listen.Config `yaml:"listen" jsonschema_description:"Where clients connect. Without this section: MQTT at 127.0.0.1:1883, HTTP and MQTT over WebSocket at 127.0.0.1:8080."`
+	Auth   auth.Config   `yaml:"auth" jsonschema_description:"Who may connect."`
 	Limits Limits        `yaml:"limits" jsonschema_description:"What one client may ask of the broker."`
 }
 
 // DefaultConfig is what holds when nothing is configured.
 func DefaultConfig() Config { return Config{Listen: listen.DefaultConfig(), Limits: DefaultLimits()} }
 
-// Check reports addresses that other machines can reach while everybody may connect.
+// Check reports addresses that other machines can reach while everybody may connect, and
+// methods that no listener can serve.
 func (c Config) Check(report func(path, problem, remedy string)) {
-	if addr, key, found := exposed(&c.Listen); found {
-		report("listen."+key, errExposed(addr).Error(), "listen on 127.0.0.1 or another loopback address")
+	for i := range c.Auth.Methods {
+		if c.Auth.Methods[i].X509 != nil && !c.Listen.TLS.AsksClients() {
+			report(fmt.Sprintf("auth.methods[%d].x509", i), "clients are asked for no certificate", "add listen.tls.client_ca: ca.pem, or client_certificates: [devices]")
+		}
 	}
+	if addr, key, found := exposed(&c.Listen); found && c.Auth.Anonymous() {
+		report("listen."+key, errExposed(addr).Error(), remedyExposed(&c.Auth))
+	}
+}
+
+// CheckExposed reports addresses of c that other machines can reach while a, perhaps of
+// a newer configuration, lets everybody connect.
+func (c Config) CheckExposed(a *auth.Config) error {
+	if addr, key, found := exposed(&c.Listen); found && a.Anonymous() {
+		return fmt.Errorf("broker: listen.%s: %w: %s", key, errExposed(addr), remedyExposed(a))
+	}
+	return nil
 }
 
 // errExposed is why an address that other machines can reach is not opened.
 func errExposed(addr string) error {
 	return fmt.Errorf("%s can be reached from other machines, and without authentication anybody could connect", addr)
+}
+
+// remedyExposed is what to do about it.
+func remedyExposed(a *auth.Config) string {
+	if len(a.Methods) > 0 {
+		return "remove anonymous from auth.methods, or listen on 127.0.0.1"
+	}
+	return "configure auth.methods, for example [{password: {file: passwords}}], or listen on 127.0.0.1"
 }
 
 // Limits bound what clients may ask of the broker. A field that is zero takes the
@@ -64,6 +89,7 @@ type Limits struct {
 	SysInterval     time.Duration `yaml:"sys_interval" jsonschema:"example=10s" jsonschema_description:"How often the $SYS/broker topics are published; 10s by default, -1s = never."`
 
 	listen.Limits `yaml:",inline"`
+	RateLimits    `yaml:",inline"`
 }
 
 // QueueLimits bound the queue of one session.
@@ -95,6 +121,7 @@ func profile(name string) Limits {
 		Queue:       QueueLimits{MaxMessages: 100_000, MaxBytes: 256 << 20, Policy: session.DropOldest},
 		SlowTimeout: 30 * time.Second, WriteBuffer: listen.DefaultWriteLimit,
 		ShutdownTimeout: 10 * time.Second, SysInterval: 10 * time.Second,
+		Limits: listen.Limits{MaxConnectionsPerAddress: 10_000, ConnectRatePerAddress: 1000},
 	}
 	if name == ProfileAWSIoT {
 		one := 1
@@ -106,6 +133,8 @@ func profile(name string) Limits {
 		l.MaxQoS, l.MaxInflight, l.MaxTopicAliases = &one, 100, 8
 		l.MinKeepAlive, l.MaxKeepAlive = 30*time.Second, 1200*time.Second
 		l.MaxSessionExpiry, l.MaxMessageExpiry = time.Hour, 604800*time.Second
+		l.MaxSessions, l.MaxRetained = 500_000, 500_000
+		l.RateLimits = awsRates()
 	}
 	return l
 }
@@ -139,6 +168,9 @@ func (l Limits) Effective() Limits {
 	fill(&l.WriteBuffer, p.WriteBuffer)
 	fill(&l.ShutdownTimeout, p.ShutdownTimeout)
 	fill(&l.SysInterval, p.SysInterval)
+	fill(&l.MaxConnectionsPerAddress, p.MaxConnectionsPerAddress)
+	fill(&l.ConnectRatePerAddress, p.ConnectRatePerAddress)
+	l.RateLimits.fill(&p.RateLimits)
 	return l
 }
 
@@ -197,6 +229,7 @@ func (l Limits) Check(report func(path, problem, remedy string)) {
 		}
 	}
 	l.Limits.Check(report) // inlined: nobody else calls it
+	l.RateLimits.Check(report)
 	if l.MaxKeepAlive > 65535*time.Second {
 		report("max_keep_alive", l.MaxKeepAlive.String()+" is more than MQTT can say", "write at most 18h12m15s")
 	}

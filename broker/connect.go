@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/mochi-mqtt/server/v2/packets"
+	"github.com/rs/zerolog"
 
 	"github.com/topicwire/topicwire/broker/auth"
 	"github.com/topicwire/topicwire/broker/session"
@@ -23,7 +24,9 @@ type connectInfo struct {
 	keepAsked   uint16
 	params      session.Params
 	present     bool // Session Present
+	stored      bool // the store has changes that the client relies on
 	credentials auth.Credentials
+	persistent  bool   // the client wants its session kept, or one that was
 	refused     reason // why mochi must not go on; a CONNACK has been sent
 }
 
@@ -49,11 +52,25 @@ func (c *connection) onConnect(pk *packets.Packet) bool {
 		info.credentials.Password = append([]byte{}, pk.Connect.Password...)
 	}
 	c.negotiate(pk)
+	if !c.b.rates.connects.take(time.Now()) {
+		return c.refuseConnect(reasonConnectRate)
+	}
 	if r := c.authenticate(); r != reasonSuccess {
 		return c.refuseConnect(r)
 	}
-	if r := c.takeWill(pk); r != reasonSuccess {
-		return c.refuseConnect(r)
+	if !c.b.rates.clients.take(info.clientID, time.Now()) {
+		return c.refuseConnect(reasonConnectRate)
+	}
+	if r, why := c.authorize(pk.Connect.WillFlag); r != reasonSuccess {
+		return c.refuseConnectSaying(r, why)
+	}
+	if r, why := c.takeWill(pk); r != reasonSuccess {
+		return c.refuseConnectSaying(r, why)
+	}
+	if (info.expiry > 0 || c.will != nil) && !c.resumes() { // one that resumes may free room
+		if err := c.b.store.Err(); err != nil {
+			return c.refuseConnect(reasonServerUnavailable)
+		}
 	}
 	if most := c.b.limits.MaxSessions; c.b.clients.find(info.clientID) == nil && c.b.clients.len() >= most {
 		return c.refuseConnect(reasonQuotaExceeded)
@@ -61,6 +78,17 @@ func (c *connection) onConnect(pk *packets.Packet) bool {
 	c.serial = c.b.serial.Add(1)
 	hideFromMochi(pk, c.serial)
 	return true
+}
+
+// resumes reports whether the client takes up a session that is there.
+func (c *connection) resumes() bool {
+	cl := c.b.clients.find(c.connect.clientID)
+	if cl == nil || c.connect.clean {
+		return false
+	}
+	cl.mu.Lock()
+	defer cl.mu.Unlock()
+	return cl.sub != nil
 }
 
 // checkConnectPacket finds what makes a CONNECT unacceptable.
@@ -97,18 +125,15 @@ func (c *connection) negotiate(pk *packets.Packet) {
 		info.expiryAsked = pk.Properties.SessionExpiryInterval
 		info.expiry = min(info.expiryAsked, most)
 	}
-	info.keepAlive = grantKeepAlive(pk.Connect.Keepalive, l)
-	if c.version < 5 {
-		info.keepAlive = pk.Connect.Keepalive // it could not be told otherwise
-	}
+	info.persistent = !info.clean || info.expiryAsked > 0
+	info.keepAlive = grantKeepAlive(pk.Connect.Keepalive, l) // before MQTT 5 the client is not told, as on AWS
 	info.params = session.Params{Version: c.version, ReceiveMaximum: uint16(l.MaxInflight)}
 	if c.version == 5 {
 		if r := pk.Properties.ReceiveMaximum; r > 0 {
 			info.params.ReceiveMaximum = min(r, info.params.ReceiveMaximum)
 		}
 		info.params.MaximumPacketSize = pk.Properties.MaximumPacketSize
-		c.maxPacket = pk.Properties.MaximumPacketSize
-		c.noProblemInfo = pk.Properties.RequestProblemInfoFlag && pk.Properties.RequestProblemInfo == 0
+		c.tells = reasonLength(&pk.Properties)
 		info.params.TopicAliasMaximum = uint16(min(int(pk.Properties.TopicAliasMaximum), l.MaxTopicAliases))
 	}
 }
@@ -135,8 +160,10 @@ func (c *connection) authenticate() reason {
 	switch {
 	case err == nil && p != nil:
 		c.principal, c.origin.Principal = p, p.Name
-		_, c.free = p.Policy.(auth.AllowAll)
+		c.who.Store(p)
 		return reasonSuccess
+	case errors.Is(err, auth.ErrTooMany):
+		return reasonConnectRate
 	case errors.Is(err, auth.ErrRefused):
 		return reasonBadCredentials
 	case err == nil, errors.Is(err, auth.ErrNotMine):
@@ -148,22 +175,22 @@ func (c *connection) authenticate() reason {
 }
 
 // takeWill takes the will out of a CONNECT.
-func (c *connection) takeWill(pk *packets.Packet) reason {
+func (c *connection) takeWill(pk *packets.Packet) (r reason, why string) {
 	p := &pk.Connect
 	if !p.WillFlag {
-		return reasonSuccess
+		return reasonSuccess, ""
 	}
 	if int(p.WillQos) > *c.b.limits.MaxQoS {
-		return reasonQoSNotSupported // [MQTT-3.2.2-12]
+		return reasonQoSNotSupported, "" // [MQTT-3.2.2-12]
 	}
 	if err := message.ValidateTopic(p.WillTopic); err != nil || !fits(p.WillTopic, &c.b.limits) {
-		return reasonTopicInvalid
+		return reasonTopicInvalid, ""
 	}
-	if l := c.b.limits.MaxPayloadSize; l > 0 && len(p.WillPayload) > l {
-		return reasonPacketTooLarge
+	if !within(len(p.WillPayload), c.b.limits.MaxPayloadSize) {
+		return reasonPacketTooLarge, ""
 	}
-	if !c.b.mayPublishWill(c.principal, p.WillTopic) {
-		return reasonNotAuthorized
+	if r, why := c.mayNotPublish(p.WillTopic, p.WillRetain); r != reasonSuccess {
+		return r, why
 	}
 	from := c.origin
 	from.Via = message.ViaWill
@@ -172,9 +199,12 @@ func (c *connection) takeWill(pk *packets.Packet) reason {
 	}
 	if c.version == 5 {
 		m.Props = propertiesOf(&p.WillProperties)
+		if !propertiesFit(&m.Props, &c.b.limits) {
+			return reasonQuotaExceeded, ""
+		}
 	}
-	c.will = &will{message: m, delay: time.Duration(p.WillProperties.WillDelayInterval) * time.Second}
-	return reasonSuccess
+	c.will = &will{message: m, delay: time.Duration(p.WillProperties.WillDelayInterval) * time.Second, of: c.principal}
+	return reasonSuccess, ""
 }
 
 // propertiesOf takes over the properties of a will. Their strings are part of the
@@ -209,14 +239,27 @@ func hideFromMochi(pk *packets.Packet, serial uint64) {
 
 // refuseConnect answers with an error and ends the connection; always false.
 // [MQTT-3.2.2-4] [MQTT-3.2.2-5] of 3.1.1, [MQTT-3.2.2-7]
-func (c *connection) refuseConnect(r reason) bool {
+func (c *connection) refuseConnect(r reason) bool { return c.refuseConnectSaying(r, "") }
+
+// refuseConnectSaying is refuseConnect with a reason string, for clients that want one.
+func (c *connection) refuseConnectSaying(r reason, why string) bool {
 	c.connect.refused = r
+	if r == reasonNotAuthorized && c.principal != nil {
+		c.connectFailed()
+	}
 	c.b.metrics.refusedConnects.Inc()
-	c.b.log.Info().Str("client", c.origin.ClientID).Stringer("remote", c.Info().Remote).
+	level := zerolog.InfoLevel
+	switch r {
+	case reasonBadCredentials, reasonNotAuthorized, reasonConnectRate:
+		level = zerolog.DebugLevel // who refuses says why, and not ten thousand times
+	default:
+	}
+	c.b.log.WithLevel(level).Str("client", c.origin.ClientID).Stringer("remote", c.Info().Remote).
 		Uint8("reason_code", byte(r)).Msg("client refused")
 	b := []byte{0x20, 2, 0, connack3(r)}
 	if c.version >= 5 {
-		b = []byte{0x20, 3, 0, byte(r), 0}
+		props := c.reasonString(why)
+		b = append(append(appendLength([]byte{0x20}, 2+len(props)), 0, byte(r)), props...)
 	} else if b[3] == 0 {
 		b = nil // malformed: 3.1.1 has no code for it, the connection is just closed [MQTT-3.1.4-1]
 	}
@@ -245,7 +288,7 @@ func connack3(r reason) byte {
 		return connack3Credentials
 	case reasonNotAuthorized:
 		return connack3NotAllowed
-	case reasonServerUnavailable, reasonQuotaExceeded, reasonShuttingDown:
+	case reasonServerUnavailable, reasonQuotaExceeded, reasonShuttingDown, reasonConnectRate:
 		return connack3Unavailable
 	case reasonUnsupportedVersion:
 		return connack3Version

@@ -22,42 +22,50 @@ type connection struct {
 	b *Broker
 
 	// Known from CONNECT on.
-	version   byte
-	serial    uint64          // names it to mochi
-	connect   *connectInfo    // what CONNECT said; nil after CONNACK
-	sub       *subscriber     // the session; nil before CONNECT was accepted
-	principal *auth.Principal // who it is
-	free      bool            // the principal may do everything: no need to ask
-	origin    message.Origin  // of everything it publishes
-
-	noProblemInfo bool   // it has declined Reason Strings
-	maxPacket     uint32 // the largest packet it takes; 0 = any
+	version                byte
+	serial                 uint64          // names it to mochi
+	connect                *connectInfo    // what CONNECT said; nil after CONNACK
+	sub                    *subscriber     // the session; nil before CONNECT was accepted
+	principal              *auth.Principal // who it is
+	origin                 message.Origin  // of everything it publishes
+	persistent, leavesWill bool            // what it asked for when it connected; policies may ask
+	tells                  int             // how long a reason string may be; 0 = the client wants none
+	since                  int64           // when it was established, in Unix milliseconds; under the client's lock
+	keepAlive              uint16          // granted, in seconds; under the client's lock
 
 	// For the reading goroutine.
 	buf       buffer
 	now       time.Time // of the last read; the time of receipt of all that came with it
+	packets   int       // handled and not yet counted
 	publish   publish
 	will      *will    // what is to be published for it when it is lost
 	aliases   []string // topic by inbound alias - 1; "" = not set
 	recent    topicCache
 	saidBye   bool // the client has sent DISCONNECT
+	announced bool // a lifecycle event has told of the connection
 	keepsWill bool // it asked for its will to be published nevertheless
 
-	acks ackLine
+	acks  ackLine
+	quota *quota // nil = no limits
 
-	established atomic.Bool // CONNACK was sent
-	ended       atomic.Bool // a DISCONNECT was sent, or nothing more is to be said
-	mochiClosed atomic.Bool // mochi has closed its side
-	handed      int         // bytes of the CONNECT that mochi has yet to read
+	term term                           // of the principal
+	who  atomic.Pointer[auth.Principal] // for other goroutines; the reader follows it, see takePrincipal
+
+	established atomic.Bool   // CONNACK was sent
+	ended       atomic.Bool   // a DISCONNECT was sent, or nothing more is to be said
+	mochiClosed atomic.Bool   // mochi has closed its side
+	why         atomic.Uint32 // the reason code it was disconnected with
+	handed      int           // bytes of the CONNECT that mochi has yet to read
 
 	stall struct { // how long the client has been lagging
 		sync.Mutex
-		timer *entry
+		timer  *entry
+		resume *entry // when it may be sent more: see exhausted
 	}
 }
 
 func newConnection(b *Broker, lc *listen.Conn) *connection {
-	c := &connection{Conn: lc, b: b}
+	c := &connection{Conn: lc, b: b, quota: newQuota(&b.limits.RateLimits)}
 	c.acks.init(c, b.limits.MaxInflight)
 	return c
 }
@@ -69,9 +77,12 @@ func (c *connection) Close() error {
 	return nil
 }
 
-// Write is for mochi's own packets. A client that is told something must not miss
-// it because its buffer is full: it is cut off then.
+// Write sends one packet. A client that is told something must not miss it because
+// its buffer is full: it is cut off then.
 func (c *connection) Write(p []byte) (int, error) {
+	if c.quota != nil {
+		c.quota.sent(p, time.Now())
+	}
 	n, err := c.Conn.Write(p)
 	if err != nil {
 		c.disconnect(reasonQuotaExceeded)
@@ -82,12 +93,18 @@ func (c *connection) Write(p []byte) (int, error) {
 
 // disconnect tells the client why and closes the connection. It does not wait; only
 // the first call counts. [MQTT-3.14.0-1]: a server's DISCONNECT exists since MQTT 5.
-func (c *connection) disconnect(r reason) {
+func (c *connection) disconnect(r reason) { c.disconnectSaying(r, "") }
+
+// disconnectSaying is disconnect with a reason string, for clients that want one.
+func (c *connection) disconnectSaying(r reason, text string) {
 	if c.ended.Swap(true) {
 		return
 	}
+	c.why.Store(uint32(r))
 	if c.version >= 5 && c.established.Load() {
-		_, _ = c.Conn.Write([]byte{packetDisconnect, 2, byte(r), 0}) // a full buffer: then it goes without
+		props := c.reasonString(text)
+		packet := appendLength([]byte{packetDisconnect}, 1+len(props))
+		_, _ = c.Conn.Write(append(append(packet, byte(r)), props...)) // a full buffer: then it goes without
 	}
 	_ = c.Conn.Close()
 	c.acks.close()
@@ -103,7 +120,7 @@ func (c *connection) Fail(r byte) { c.disconnect(reason(r)) }
 // so for too long is disconnected.
 func (c *connection) Congested() bool {
 	if !c.Conn.Congested() {
-		return false
+		return c.exhausted()
 	}
 	c.lags()
 	return true
@@ -112,7 +129,7 @@ func (c *connection) Congested() bool {
 // Full reports that so much waits for the socket that QoS 0 messages are dropped.
 func (c *connection) Full() bool {
 	if c.Queued() <= c.b.qos0Limit {
-		return false
+		return c.quota != nil && c.quota.messages.wait(1, time.Now()) > 0
 	}
 	c.lags()
 	return true

@@ -1,12 +1,14 @@
 package broker
 
 import (
+	"errors"
 	"strconv"
 	"time"
 
 	mqtt "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/packets"
 
+	"github.com/topicwire/topicwire/broker/auth"
 	"github.com/topicwire/topicwire/broker/listen"
 )
 
@@ -52,7 +54,39 @@ func (g *gate) OnConnect(cl *mqtt.Client, _ packets.Packet) error {
 	present, due := g.b.takeOver(c)
 	c.connect.present = present
 	g.b.publishWills(due)
+	if c.connect.stored && !g.b.sessionStored(c) {
+		return packets.ErrServerUnavailable
+	}
 	return nil
+}
+
+var errStoreSlow = errors.New("broker: the store did not answer in time")
+
+// storeTimeout bounds how long a client waits for its CONNACK.
+const storeTimeout = 10 * time.Second
+
+// sessionStored waits until the session and the will of a client that connects are
+// durable, and that an older session is gone: the CONNACK says so. If they are not, the
+// client is refused, and comes again.
+func (b *Broker) sessionStored(c *connection) bool {
+	done := make(chan error, 1)
+	b.store.Sync(func(err error) { done <- err })
+	limit := time.NewTimer(storeTimeout)
+	defer limit.Stop()
+	var err error
+	select {
+	case err = <-done:
+	case <-limit.C:
+		err = errStoreSlow
+	case <-b.life().Done():
+		err = ErrNotServing
+	}
+	if err == nil {
+		return true
+	}
+	b.log.Warn().Err(err).Str("client", c.origin.ClientID).Msg("a session could not be kept")
+	c.saidBye = true // no will of a client that was refused
+	return c.refuseConnect(reasonServerUnavailable)
 }
 
 // OnConnectAuthenticate lets everybody in who has come this far: see onConnect.
@@ -109,15 +143,36 @@ func (g *gate) OnSessionEstablished(cl *mqtt.Client, _ packets.Packet) {
 	c.SetMaxPacketSize(b.limits.MaxPacketSize)
 	c.SetKeepAlive(keepAliveTimeout(info.keepAlive))
 	c.Established()
+	if c.quota != nil {
+		c.SetPace(c.pace)
+	}
 	c.established.Store(true)
+	c.packets++ // the CONNECT
+	b.metrics.connects.Add(1)
 	b.log.Debug().Str("client", c.origin.ClientID).Stringer("remote", c.origin.Addr).Stringer("via", c.origin.Via).
 		Uint8("version", c.version).Bool("session_present", info.present).Msg("client connected")
+	c.watchPrincipal()
+	if c.attach(info) && info.present {
+		b.collectShared(c.sub, c.sub.sharedFilters())
+	}
+	c.connected()
+	if !c.principal.May(auth.Connect, c.origin.ClientID) { // policies have changed meanwhile
+		c.disconnectSaying(reasonNotAuthorized, c.denied(c.principal.Decide(auth.Connect, c.origin.ClientID)))
+	}
+}
+
+// attach lets the session deliver to the connection, unless another has taken over
+// meanwhile.
+func (c *connection) attach(info *connectInfo) bool {
 	owner := c.sub.client
 	owner.mu.Lock()
 	defer owner.mu.Unlock()
-	if owner.conn == c { // nobody has taken over meanwhile
-		c.sub.session.Attach(c, info.params)
+	if owner.conn != c { // somebody has taken over meanwhile
+		return false
 	}
+	c.since, c.keepAlive = time.Now().UnixMilli(), info.keepAlive
+	c.sub.session.Attach(c, info.params)
+	return true
 }
 
 // keepAliveTimeout is one and a half times the keep alive. [MQTT-3.1.2-22]
@@ -133,6 +188,7 @@ func (c *connection) onDisconnect(pk *packets.Packet) error {
 		return fault(reasonProtocolError, "a session that was to end with its connection cannot be kept after all")
 	}
 	c.saidBye = true
+	c.why.Store(saidGoodbye)
 	c.keepsWill = c.version >= 5 && reason(pk.ReasonCode) != reasonSuccess
 	c.ended.Store(true)
 	return errGoodbye
@@ -196,6 +252,8 @@ func (b *Broker) handshake(c *connection) {
 // end undoes what a connection has set up.
 func (b *Broker) end(c *connection) {
 	b.connections.remove(c)
+	c.forgetPrincipal()
+	c.countPackets()
 	if c.buf.large != nil {
 		c.buf.release(&b.buffers)
 	}

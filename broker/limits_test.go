@@ -58,6 +58,9 @@ func TestProfile(t *testing.T) {
 	if l.MaxTopicLevels != 20 || l.MaxConnections != 5 || l.MaxTopicLength != 256 || *l.MaxQoS != 1 || l.MaxSubscriptions != 50 {
 		t.Errorf("%+v", l)
 	}
+	if l.MaxConnectionsPerAddress != 10_000 || l.ConnectRatePerAddress != 1000 {
+		t.Errorf("one address may have %d connections, %v a second", l.MaxConnectionsPerAddress, l.ConnectRatePerAddress)
+	}
 }
 
 func TestSessionsAndRetainedMessagesAreLimited(t *testing.T) {

@@ -11,16 +11,23 @@ import (
 type metrics struct {
 	received      atomic.Int64 // PUBLISH packets from clients
 	receivedBytes atomic.Int64 // their payloads
+	packets       atomic.Int64 // packets of every type from clients
+	connects      atomic.Int64 // CONNECT packets that were accepted
+	throttled     atomic.Int64 // messages beyond a rate
 	expired       atomic.Int64 // sessions whose client stayed away
 
 	clients            prometheus.Gauge
 	takeovers          prometheus.Counter
 	refusedConnects    prometheus.Counter
+	credentialsExpired prometheus.Counter
 	refusedPublishes   prometheus.Counter
+	denied             prometheus.Counter
+	events             prometheus.Counter
 	slowConsumers      prometheus.Counter
 	wills              prometheus.Counter
 	published          prometheus.Counter
 	sharedRedeliveries prometheus.Counter
+	notKept            prometheus.Counter
 }
 
 // newMetrics registers the metrics of b, whose session counters exist already.
@@ -34,11 +41,15 @@ func newMetrics(reg prometheus.Registerer, b *Broker) *metrics {
 		clients:            prometheus.NewGauge(prometheus.GaugeOpts{Name: "topicwire_broker_clients", Help: "Clients connected now."}),
 		takeovers:          counter("takeovers_total", "Connections ended because the client connected again."),
 		refusedConnects:    counter("connects_refused_total", "CONNECT packets answered with an error."),
+		credentialsExpired: counter("credentials_expired_total", "Connections ended because what they authenticated with was not valid any more."),
 		refusedPublishes:   counter("publishes_refused_total", "Messages from clients that were not taken."),
+		events:             counter("lifecycle_events_total", "Events that somebody wanted: clients that came, went, subscribed."),
+		denied:             counter("denied_total", "What clients did and no policy allows: connects, publishes, subscriptions."),
 		slowConsumers:      counter("slow_consumers_total", "Clients disconnected because they read too slowly."),
 		wills:              counter("wills_total", "Wills published."),
 		published:          counter("internal_publishes_total", "Messages that did not come over MQTT."),
 		sharedRedeliveries: counter("shared_redeliveries_total", "Messages of shared subscriptions given to another member."),
+		notKept:            counter("publishes_not_kept_total", "Messages of clients that were refused after all, because the store could not keep them."),
 	}
 	reg.MustRegister(m.clients)
 	s := b.sessions.Counters
@@ -48,6 +59,9 @@ func newMetrics(reg prometheus.Registerer, b *Broker) *metrics {
 	}
 	read("messages_received_total", "PUBLISH packets from clients.", &m.received)
 	read("messages_received_bytes", "Payload bytes of PUBLISH packets from clients.", &m.receivedBytes)
+	read("packets_received_total", "MQTT packets of every type from clients.", &m.packets)
+	read("connects_total", "CONNECT packets that were accepted.", &m.connects)
+	read("publishes_throttled_total", "Messages from clients that were not taken because there were too many a second.", &m.throttled)
 	read("sessions_expired_total", "Sessions that ended because their client stayed away.", &m.expired)
 	read("messages_sent_total", "PUBLISH packets to clients.", &s.Sent)
 	read("messages_sent_bytes", "Payload bytes of PUBLISH packets to clients.", &s.SentBytes)

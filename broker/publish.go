@@ -5,8 +5,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/topicwire/topicwire/broker/auth"
 	"github.com/topicwire/topicwire/broker/session"
+	"github.com/topicwire/topicwire/broker/store"
 	"github.com/topicwire/topicwire/message"
 )
 
@@ -27,28 +27,55 @@ func (c *connection) onPublish(p *publish) error {
 	}
 	b.metrics.received.Add(1)
 	b.metrics.receivedBytes.Add(int64(len(p.payload)))
+	if c.tooManyPublishes() {
+		return c.discard(p)
+	}
 	if p.qos == 2 && !c.arrives(p) {
 		return nil
 	}
-	if r := c.objection(p, topic); r != reasonSuccess {
+	if r, why := c.objection(p, topic); r != reasonSuccess {
 		b.metrics.refusedPublishes.Inc()
-		return c.refuse(p, r, r == reasonNotAuthorized)
+		return c.refuse(p, r, why, r == reasonNotAuthorized)
 	}
 	m := &message.Message{
 		Topic: topic, Payload: append(make([]byte, 0, len(p.payload)), p.payload...), QoS: p.qos, Retain: p.retain,
 		Props: p.props, From: c.origin, Received: c.now,
 	}
 	b.capExpiry(m)
-	w, err := b.route(b.life(), m, c.sub)
+	w, err := c.handOn(m, p.id)
 	if err != nil {
 		b.metrics.refusedPublishes.Inc()
 		b.log.Debug().Err(err).Str("client", c.origin.ClientID).Str("topic", topic).Msg("publish refused")
-		return c.refuse(p, refusalReason(err), false)
+		return c.refuse(p, refusalReason(err), "", false)
 	}
 	if p.qos > 0 {
 		c.acknowledge(p, w)
 	}
 	return nil
+}
+
+// handOn routes a message.
+func (c *connection) handOn(m *message.Message, id uint16) (waits, error) {
+	if m.QoS == 2 {
+		return c.handOnOnce(m, id)
+	}
+	return c.b.route(c.b.life(), m, c.sub)
+}
+
+// handOnOnce routes a QoS 2 message. What it leads to and its packet identifier become
+// durable together: one without the other would lose or repeat it.
+func (c *connection) handOnOnce(m *message.Message, id uint16) (w waits, err error) {
+	handOn := func() {
+		if w, err = c.b.route(c.b.life(), m, c.sub); err == nil {
+			c.sub.session.Taken(id)
+		}
+	}
+	if g, ok := c.b.store.(store.Grouper); ok {
+		g.Group(handOn)
+	} else {
+		handOn()
+	}
+	return w, err
 }
 
 // resolveTopic is the topic of a PUBLISH, by its alias if need be.
@@ -88,26 +115,61 @@ func (c *connection) resolveTopic(p *publish) (string, error) {
 }
 
 // objection is why a message is not taken, before anybody is asked.
-func (c *connection) objection(p *publish, topic string) reason {
+func (c *connection) objection(p *publish, topic string) (r reason, why string) {
 	l := &c.b.limits
 	switch {
-	case reservedTopic(topic):
-		return reasonNotAuthorized
 	case !fits(topic, l):
-		return reasonTopicInvalid
+		return reasonTopicInvalid, ""
 	case l.MaxPayloadSize > 0 && len(p.payload) > l.MaxPayloadSize:
-		return reasonPacketTooLarge
+		return reasonPacketTooLarge, ""
+	case !propertiesFit(&p.props, l):
+		return reasonQuotaExceeded, ""
 	case p.props.Format == message.FormatUTF8 && !utf8.Valid(p.payload): // MQTT 5, 3.3.2.3.2
-		return reasonPayloadFormat
-	case !c.free && !c.principal.May(auth.Publish, topic):
-		return reasonNotAuthorized
+		return reasonPayloadFormat, ""
 	}
-	return reasonSuccess
+	return c.mayNotPublish(topic, p.retain)
 }
 
-// reservedTopic reports whether only the server may publish there.
+// propertiesFit reports whether a message's properties are within the limits.
+func propertiesFit(p *message.Properties, l *Limits) bool {
+	user := 0
+	for i := range p.User {
+		user += len(p.User[i].Key) + len(p.User[i].Value)
+	}
+	return within(len(p.ContentType), l.MaxContentType) && within(len(p.Correlation), l.MaxCorrelationData) &&
+		within(user, l.MaxUserProperties)
+}
+
+// within reports whether n is at most most, of which 0 is no limit.
+func within(n, most int) bool { return most <= 0 || n <= most }
+
+// ownTopic reports whether a topic is the server's own: nobody else, no client and no
+// rule, publishes there.
+func ownTopic(topic string) bool {
+	return strings.HasPrefix(topic, "$SYS/") || topic == "$SYS" || strings.HasPrefix(topic, "$share/") ||
+		strings.HasPrefix(topic, eventPrefix)
+}
+
+// reservedTopic reports whether clients may not publish there, whatever policies say. Of
+// $aws/... they may use Basic Ingest and ask for shadows and jobs, as on AWS IoT.
 func reservedTopic(topic string) bool {
-	return strings.HasPrefix(topic, "$SYS/") || topic == "$SYS" || strings.HasPrefix(topic, "$share/")
+	if topic == "" || topic[0] != '$' {
+		return false
+	}
+	rest, aws := strings.CutPrefix(topic, "$aws/")
+	return ownTopic(topic) || aws && !strings.HasPrefix(rest, "rules/") && !shadowRequest(rest)
+}
+
+// shadowRequest reports whether a topic, without $aws/, asks for a thing's shadow:
+// things/THING/shadow[/name/SHADOW]/get, update or delete.
+func shadowRequest(topic string) bool {
+	rest, ok := strings.CutPrefix(topic, "things/")
+	_, rest, more := strings.Cut(rest, "/")
+	rest, shadow := strings.CutPrefix(rest, "shadow/")
+	if named, ok := strings.CutPrefix(rest, "name/"); ok {
+		_, rest, _ = strings.Cut(named, "/")
+	}
+	return ok && more && shadow && (rest == "get" || rest == "update" || rest == "delete")
 }
 
 // basicIngest is the prefix of topics that go to one rule and to no subscriber, as
@@ -139,15 +201,17 @@ func (c *connection) arrives(p *publish) bool {
 // refuse answers a message that is not taken. Before MQTT 5 there is no negative
 // acknowledgement: what the client may not do is acknowledged and dropped, anything
 // else ends the connection, so that the client sends it again. [MQTT-3.3.5-2]
-func (c *connection) refuse(p *publish, r reason, quietly bool) error {
+func (c *connection) refuse(p *publish, r reason, why string, quietly bool) error {
 	if p.qos == 2 {
 		c.sub.session.Arrived(p.id, byte(reasonUnspecified))
 	}
 	switch {
+	case r == reasonNotAuthorized && c.b.closesDenied():
+		return &packetError{reason: r, text: "a PUBLISH that is not allowed", tell: why}
 	case p.qos == 0:
 		return nil
 	case c.version >= 5:
-		c.acks.now(ackOf(p.qos), p.id, ackReason(r))
+		c.acks.refuse(ackOf(p.qos), p.id, ackReason(r), c.reasonString(why))
 		return nil
 	case quietly:
 		c.acks.now(ackOf(p.qos), p.id, reasonSuccess)

@@ -12,7 +12,7 @@ import (
 	"github.com/topicwire/topicwire/message"
 )
 
-// mochi.md 2.9: a repeated QoS 2 PUBLISH is acknowledged, not refused, and delivered
+// Fault 9: a repeated QoS 2 PUBLISH is acknowledged, not refused, and delivered
 // once, also when it is repeated on another connection. [MQTT-4.3.3-10]
 func TestRepeatedQoS2PublishIsDeliveredOnce(t *testing.T) {
 	each(t, func(t *testing.T, v byte) {
@@ -66,7 +66,7 @@ func TestQoS2RepeatedWhilePending(t *testing.T) {
 	}
 }
 
-// mochi.md 2.9: open QoS 2 messages do not keep QoS 0 out.
+// Fault 9: open QoS 2 messages do not keep QoS 0 out.
 func TestQoS0PassesAFullReceiveWindow(t *testing.T) {
 	s := serve(t, setup{limits: broker.Limits{MaxInflight: 3}})
 	sub := s.connect(5, "sub")
@@ -85,7 +85,7 @@ func TestQoS0PassesAFullReceiveWindow(t *testing.T) {
 	}
 }
 
-// mochi.md 2.9: a PUBREC with an error ends the delivery and its place returns.
+// Fault 9: a PUBREC with an error ends the delivery and its place returns.
 // [MQTT-4.9.0-2]
 func TestRefusedPubrecReturnsQuota(t *testing.T) {
 	s := serve(t, setup{})
@@ -263,7 +263,7 @@ func TestReasonString(t *testing.T) {
 	}{
 		{"default", func(*packets.Packet) {}, words},
 		{"declined", func(pk *packets.Packet) { pk.Properties.RequestProblemInfoFlag = true }, ""},
-		{"small", func(pk *packets.Packet) { pk.Properties.MaximumPacketSize = 150 }, ""},
+		{"small", func(pk *packets.Packet) { pk.Properties.MaximumPacketSize = 100 }, ""},
 	} {
 		for qos := byte(1); qos <= 2; qos++ {
 			client := s.connect(5, c.name, c.change)

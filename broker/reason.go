@@ -36,8 +36,10 @@ const (
 	reasonTopicAlias         reason = 0x94
 	reasonPacketTooLarge     reason = 0x95
 	reasonQuotaExceeded      reason = 0x97
+	reasonAdministrative     reason = 0x98
 	reasonPayloadFormat      reason = 0x99
 	reasonQoSNotSupported    reason = 0x9B
+	reasonConnectRate        reason = 0x9F
 	reasonConnectTime        reason = 0xA0
 )
 
@@ -48,6 +50,7 @@ func (r reason) failed() bool { return r >= 0x80 }
 type packetError struct {
 	reason reason
 	text   string // for the log; says what was wrong
+	tell   string // for the client; may be empty
 }
 
 func (e *packetError) Error() string { return e.text }
@@ -82,6 +85,8 @@ func endReason(err error) (r reason, ok bool) {
 		return reasonMalformed, true
 	case errors.Is(err, listen.ErrKeepAlive):
 		return reasonKeepAlive, true
+	case errors.Is(err, listen.ErrLifetime):
+		return reasonConnectTime, true
 	case errors.Is(err, listen.ErrStuck), errors.Is(err, listen.ErrSlow):
 		return reasonQuotaExceeded, true
 	default:

@@ -23,6 +23,7 @@ func (b *Broker) restore(ctx context.Context) error {
 	now := time.Now()
 	for _, cl := range b.clients.list() {
 		cl.mu.Lock()
+		b.resumeReplays(cl)
 		if cl.sub != nil && cl.expiry != forever && cl.expires == nil {
 			sub := cl.sub
 			cl.expires = b.schedule.at(now.Add(time.Duration(cl.expiry)*time.Second), func() { b.expire(cl, sub) }) //nolint:contextcheck // runs later
@@ -50,6 +51,9 @@ func (b *Broker) restoreChange(c *store.Change) {
 	case store.SubscriptionPut:
 		if cl.sub != nil {
 			cl.sub.subs[c.Filter] = optionOf(c.Subscription)
+			if c.Subscription.Replaying {
+				cl.sub.replaying = append(cl.sub.replaying, c.Filter)
+			}
 			b.index.Subscribe(c.Filter, cl.sub, optionOf(c.Subscription))
 		}
 	case store.WillPut:
@@ -65,11 +69,26 @@ func (b *Broker) restoreChange(c *store.Change) {
 	}
 }
 
+// resumeReplays begins those replays anew that the end of the server has cut short. It
+// is called when all retained messages are there.
+func (b *Broker) resumeReplays(cl *client) {
+	if cl.sub == nil {
+		return
+	}
+	for _, filter := range cl.sub.replaying {
+		b.replay(cl.sub, filter, cl.sub.subs[filter])
+	}
+	cl.sub.replaying = nil
+}
+
 func (b *Broker) restoreSession(cl *client, c *store.Change) {
 	if cl.sub == nil {
 		cl.sub = &subscriber{client: cl, subs: map[string]topics.Option{}, session: session.New(cl.id, b.sessions, true)}
 	}
 	cl.expiry, cl.owner = c.Session.Expiry, c.Session.Principal
+	if c.Session.Left.IsZero() {
+		cl.sub.session.Interrupted()
+	}
 	if cl.expiry != forever && !c.Session.Left.IsZero() {
 		sub := cl.sub
 		cl.expires = b.schedule.at(c.Session.Left.Add(time.Duration(cl.expiry)*time.Second), func() { b.expire(cl, sub) })

@@ -57,8 +57,15 @@ func (b *Broker) route(ctx context.Context, m *message.Message, from *subscriber
 	if m.QoS > 0 && b.refuseWhenFull && !b.roomFor(m, from) {
 		return waits{}, refuse(reasonQuotaExceeded, "the queue of a subscriber to %.200q is full", m.Topic)
 	}
-	if m.Retain && len(m.Payload) > 0 && b.retained.Len() >= b.limits.MaxRetained && b.retained.Get(m.Topic, m.Received) == nil {
-		return waits{}, refuse(reasonQuotaExceeded, "there are already %d retained messages", b.limits.MaxRetained)
+	if m.Retain {
+		if err := b.retainedTooMany(m); err != nil {
+			return waits{}, err
+		}
+	}
+	if m.QoS > 0 {
+		if err := b.store.Err(); err != nil && b.needsStore(m, from) {
+			return waits{}, err
+		}
 	}
 	var w waits
 	if accept := b.accept.Load(); accept != nil {
@@ -71,13 +78,61 @@ func (b *Broker) route(ctx context.Context, m *message.Message, from *subscriber
 	if strings.HasPrefix(m.Topic, basicIngest) {
 		return w, nil // for a rule alone
 	}
+	if keep := b.keep.Load(); keep != nil {
+		if delivered := (*keep)(m); delivered != nil {
+			defer delivered()
+		}
+	}
 	if m.Retain {
 		w.store = b.retain(m)
 	}
 	if b.fanOut(m, from) {
 		w.store = true
 	}
+	if m.QoS == 2 && from != nil && from.session.Durable() {
+		w.store = true // its packet identifier
+	}
 	return w, nil
+}
+
+// needsStore reports whether the acknowledgement of a message would have to wait for
+// the store.
+func (b *Broker) needsStore(m *message.Message, from *subscriber) bool {
+	if m.Retain || m.QoS == 2 && from != nil && from.session.Durable() {
+		return true
+	}
+	found := b.index.Match(m.Topic)
+	for e := range found.Subscribers.All() {
+		if e.QoS > 0 && e.Subscriber.session.Durable() {
+			return true
+		}
+	}
+	for i := range found.Groups {
+		for e := range found.Groups[i].Members.All() {
+			if e.QoS > 0 && e.Subscriber.session.Durable() {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// retainedTooMany is why a message may not be retained; nil if it may.
+func (b *Broker) retainedTooMany(m *message.Message) error {
+	if len(m.Payload) == 0 {
+		return nil
+	}
+	before := b.retained.Get(m.Topic, m.Received)
+	if before == nil && b.retained.Len() >= b.limits.MaxRetained {
+		return refuse(reasonQuotaExceeded, "there are already %d retained messages", b.limits.MaxRetained)
+	}
+	if rate := b.limits.RetainedRatePerTopic; rate > 0 && before != nil && m.Received.Sub(before.Received).Seconds() < 1/rate {
+		return refuse(reasonQuotaExceeded, "more than %v retained messages a second to %.200q", rate, m.Topic)
+	}
+	if !b.rates.retained.take(m.Received) {
+		return refuse(reasonQuotaExceeded, "more than %v retained messages a second", b.limits.RetainedRate)
+	}
+	return nil
 }
 
 // publish routes a message and, if it has QoS 1 or 2, waits until it is durable.

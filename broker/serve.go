@@ -28,6 +28,7 @@ func (b *Broker) Serve(ctx context.Context, accept Accept) error {
 	if b.certs != nil {
 		own.Go(func() { _ = b.certs.Run(life) })
 	}
+	defer b.background.Wait() // after the schedule, which begins it
 	defer own.Wait()
 	defer end()
 
@@ -52,7 +53,7 @@ func (b *Broker) goodbye(ctx context.Context) error {
 	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), b.limits.ShutdownTimeout)
 	defer cancel()
 	b.connections.close(func(c *connection) { c.disconnect(reasonShuttingDown) })
-	return b.ws.Shutdown(limit)
+	return errors.Join(b.ws.Shutdown(limit), b.handed.Shutdown(limit))
 }
 
 // syncStore waits until what sessions have changed last is durable.
@@ -95,6 +96,17 @@ func (s *connections) len() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.all)
+}
+
+// list is those that are open now.
+func (s *connections) list() []*connection {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	open := make([]*connection, 0, len(s.all))
+	for c := range s.all {
+		open = append(open, c)
+	}
+	return open
 }
 
 // close ends every connection, also those that are still to come.

@@ -85,6 +85,10 @@ func (c *connection) run() error {
 			}
 			continue
 		}
+		if p := c.who.Load(); p != c.principal {
+			c.takePrincipal(p)
+		}
+		c.packets++
 		if err := c.handle(b.b[b.r : b.r+size]); err != nil {
 			return err
 		}
@@ -95,25 +99,42 @@ func (c *connection) run() error {
 // stop tells the client what was wrong.
 func (c *connection) stop(err error) error {
 	if r, ok := endReason(err); ok {
-		c.disconnect(r)
+		var tell string
+		if pe, ok := errors.AsType[*packetError](err); ok {
+			tell = pe.tell
+		}
+		c.disconnectSaying(r, tell)
+		c.why.CompareAndSwap(uint32(reasonNotAuthorized), didForbidden)
 	}
 	return err
 }
 
 // fill reads more. need is the size of the packet that is arriving, 0 if unknown.
 func (c *connection) fill(need int) error {
+	c.countPackets()
 	c.buf.makeRoom(need, &c.b.buffers)
 	b := &c.buf
 	n, err := c.Conn.Read(b.b[b.w:])
 	b.w += n
 	if n > 0 {
 		c.now = time.Now()
+		if c.quota != nil {
+			c.quota.bytes.spend(n, c.now)
+		}
 		return nil
 	}
 	if err == nil {
 		err = io.ErrNoProgress
 	}
 	return err
+}
+
+// countPackets adds what was handled since the last read to the broker's count.
+func (c *connection) countPackets() {
+	if c.packets > 0 {
+		c.b.metrics.packets.Add(int64(c.packets))
+		c.packets = 0
+	}
 }
 
 // handle takes one packet.
@@ -247,11 +268,16 @@ func (c *connection) onAck(first byte, body []byte) error {
 }
 
 // onPubrel ends a QoS 2 message of the client's. The answer keeps its place behind
-// acknowledgements that still wait.
+// acknowledgements that still wait. It frees the packet identifier, so it waits until
+// the store has forgotten it: remembered after a restart, it would make a repetition of
+// the next message that has it.
 func (c *connection) onPubrel(id uint16) {
 	why := reasonSuccess
 	if !c.sub.session.Release(id) {
 		why = reasonIDNotFound
+	} else if c.sub.session.Durable() {
+		c.b.store.Sync(c.acks.later(session.Pubcomp, id, 1).done)
+		return
 	}
 	c.acks.now(session.Pubcomp, id, why)
 }

@@ -2,10 +2,12 @@ package broker
 
 import (
 	"strings"
+	"time"
 
 	"github.com/mochi-mqtt/server/v2/packets"
 
 	"github.com/topicwire/topicwire/broker/auth"
+	"github.com/topicwire/topicwire/broker/session"
 	"github.com/topicwire/topicwire/broker/store"
 	"github.com/topicwire/topicwire/broker/topics"
 	"github.com/topicwire/topicwire/message"
@@ -25,14 +27,22 @@ func (c *connection) onSubscribe(pk *packets.Packet) error {
 		return err
 	}
 	codes := make([]byte, len(pk.Filters))
+	var denied, granted []string
 	replays := make([]func(), 0, len(pk.Filters))
+	var shares []string // shared subscriptions that are new
 	for i := range pk.Filters {
 		f := &pk.Filters[i]
 		_, _, shared := message.SplitShare(f.Filter)
 		if shared && f.NoLocal { // [MQTT-3.8.3-4]
 			return fault(reasonProtocolError, "a shared subscription with No Local")
 		}
-		if r := c.mayNotSubscribe(f.Filter, i); r != reasonSuccess {
+		if r, why := c.mayNotSubscribe(f.Filter, i); r != reasonSuccess {
+			if r == reasonNotAuthorized && c.version < 5 && c.b.closesDenied() {
+				return fault(r, "a SUBSCRIBE that is not allowed")
+			}
+			if why != "" {
+				denied = append(denied, why)
+			}
 			codes[i] = byte(r)
 			if c.version < 5 {
 				codes[i] = byte(reasonUnspecified) // [MQTT-3.9.3-2] of 3.1.1
@@ -44,15 +54,26 @@ func (c *connection) onSubscribe(pk *packets.Packet) error {
 			RetainHandling: f.RetainHandling, ID: id,
 		}
 		codes[i] = o.QoS
-		existed := c.sub.subscribe(c.b, f.Filter, o)
-		if !shared && (o.RetainHandling == 0 || o.RetainHandling == 1 && !existed) { // [MQTT-3.3.1-9] [MQTT-3.3.1-10] [MQTT-3.3.1-11]
-			replays = append(replays, func() { c.replay(f.Filter, o) })
+		existed, replay := c.sub.subscribe(c.b, f.Filter, o, !shared)
+		granted = append(granted, f.Filter)
+		if shared && !existed {
+			shares = append(shares, f.Filter)
+		}
+		if replay {
+			replays = append(replays, func() { c.b.replay(c.sub, f.Filter, o) })
 		}
 	}
-	c.answer(packetSuback, pk.PacketID, codes)
+	c.answer(packetSuback, pk.PacketID, codes, c.reasonString(strings.Join(denied, "; ")))
 	for _, replay := range replays {
 		replay()
 	}
+	for _, filter := range granted { // policies may have changed between the check and the subscription
+		if !c.principal.MayAll(auth.Subscribe) && !c.principal.DecideSubscribe(filter).Allowed {
+			c.sub.unsubscribe(c.b, filter)
+		}
+	}
+	c.subscribed(granted)
+	c.b.collectShared(c.sub, shares)
 	return nil
 }
 
@@ -70,29 +91,62 @@ func subscriptionID(ids []int) (uint32, error) {
 }
 
 // mayNotSubscribe is why the client may not have its i-th filter.
-func (c *connection) mayNotSubscribe(filter string, i int) reason {
+func (c *connection) mayNotSubscribe(filter string, i int) (r reason, why string) {
 	l := &c.b.limits
 	_, rest, _ := message.SplitShare(filter)
 	switch {
 	case message.ValidateFilter(filter) != nil, !fits(rest, l):
-		return reasonFilterInvalid
+		return reasonFilterInvalid, ""
 	case l.MaxFilters > 0 && i >= l.MaxFilters:
-		return reasonQuotaExceeded
-	case c.sub.isFull(filter, l.MaxSubscriptions):
-		return reasonQuotaExceeded
-	case !c.free && !c.principal.May(auth.Subscribe, rest):
-		return reasonNotAuthorized
+		return reasonQuotaExceeded, ""
+	case c.sub.isFull(filter, l.MaxSubscriptions), !c.b.takesSubscription(c.sub, filter):
+		return reasonQuotaExceeded, ""
+	case strings.HasPrefix(rest, basicIngest):
+		return reasonNotAuthorized, "nobody may subscribe to " + basicIngest + "...: it is for rules"
 	}
-	return reasonSuccess
+	if c.principal.MayAll(auth.Subscribe) {
+		return reasonSuccess, ""
+	}
+	if d := c.principal.DecideSubscribe(filter); !d.Allowed {
+		return reasonNotAuthorized, c.denied(d)
+	}
+	if c.sub.session.Durable() {
+		if err := c.b.store.Err(); err != nil {
+			return refusalReason(err), "the store cannot be written at the moment"
+		}
+	}
+	return reasonSuccess, ""
 }
 
 // replay sends the retained messages of a filter.
-func (c *connection) replay(filter string, o topics.Option) {
+func (b *Broker) replay(s *subscriber, filter string, o topics.Option) {
 	var ids []uint32
 	if o.ID != 0 {
 		ids = []uint32{o.ID}
 	}
-	c.sub.session.Replay(filter, o.QoS, ids, c.b.retained.Match(filter))
+	s.session.Replay(filter, o.QoS, ids, receivable{b.retained.Match(filter), s})
+}
+
+// receivable are the retained messages of a filter that the client may receive.
+type receivable struct {
+	session.Source
+	sub *subscriber
+}
+
+// Next skips what the client may not receive.
+func (r receivable) Next(now time.Time, dst []*message.Message) int {
+	for n := 0; ; {
+		got := r.Source.Next(now, dst[n:])
+		for _, m := range dst[n : n+got] {
+			if r.sub.mayReceive(m.Topic) {
+				dst[n] = m
+				n++
+			}
+		}
+		if n == len(dst) || got == 0 {
+			return n
+		}
+	}
 }
 
 // onUnsubscribe takes an UNSUBSCRIBE. [MQTT-3.10.4-1] [MQTT-3.10.4-4] [MQTT-3.10.4-5]
@@ -104,6 +158,7 @@ func (c *connection) onUnsubscribe(pk *packets.Packet) error {
 		return fault(reasonProtocolError, "UNSUBSCRIBE without a topic filter")
 	}
 	codes := make([]byte, len(pk.Filters))
+	var removed []string
 	for i := range pk.Filters {
 		filter := pk.Filters[i].Filter
 		switch {
@@ -111,12 +166,15 @@ func (c *connection) onUnsubscribe(pk *packets.Packet) error {
 			codes[i] = byte(reasonFilterInvalid)
 		case !c.sub.unsubscribe(c.b, filter):
 			codes[i] = byte(reasonNoSubscription)
+		default:
+			removed = append(removed, filter)
 		}
 	}
 	if c.version < 5 {
 		codes = nil // an UNSUBACK of 3.1.1 says nothing
 	}
-	c.answer(packetUnsuback, pk.PacketID, codes)
+	c.answer(packetUnsuback, pk.PacketID, codes, c.reasonString(""))
+	c.unsubscribed(removed)
 	return nil
 }
 
@@ -128,29 +186,21 @@ const (
 
 // answer sends a SUBACK or UNSUBACK, once the subscriptions of a session that
 // outlives its connection are durable.
-func (c *connection) answer(first byte, id uint16, codes []byte) {
-	n := 2 + len(codes)
-	if c.version >= 5 {
-		n++
+func (c *connection) answer(first byte, id uint16, codes, props []byte) {
+	if c.version < 5 {
+		props = nil
 	}
-	b := append(make([]byte, 0, n+5), first)
-	for rest := n; ; {
-		d := byte(rest & 0x7f)
-		if rest >>= 7; rest > 0 {
-			b = append(b, d|0x80)
-			continue
-		}
-		b = append(b, d)
-		break
-	}
-	b = append(b, byte(id>>8), byte(id))
-	if c.version >= 5 {
-		b = append(b, 0) // no properties
-	}
+	n := 2 + len(props) + len(codes)
+	b := appendLength(append(make([]byte, 0, n+5), first), n)
+	b = append(append(b, byte(id>>8), byte(id)), props...)
 	b = append(b, codes...)
+	if !c.sub.session.Durable() {
+		_, _ = c.Write(b)
+		return
+	}
 	c.b.store.Sync(func(err error) {
 		if err != nil {
-			c.b.log.Error().Err(err).Str("client", c.origin.ClientID).Msg("a subscription could not be kept")
+			c.b.log.Warn().Err(err).Str("client", c.origin.ClientID).Msg("a subscription could not be kept")
 			c.disconnect(reasonImplementation)
 			return
 		}
@@ -159,19 +209,26 @@ func (c *connection) answer(first byte, id uint16, codes []byte) {
 }
 
 // subscribe adds a subscription, or replaces the one with the same filter
-// [MQTT-3.8.4-3], and reports whether there was one.
-func (s *subscriber) subscribe(b *Broker, filter string, o topics.Option) (existed bool) {
+// [MQTT-3.8.4-3]; it reports whether there was one and whether retained messages are to
+// be sent for it, if it may have some. The store knows that too, so that a restart does
+// not cut it short.
+func (s *subscriber) subscribe(b *Broker, filter string, o topics.Option, retained bool) (existed, replay bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ended {
-		return false
+		return false, false
 	}
 	filter = strings.Clone(filter) // it is a piece of the packet
+	_, existed = s.subs[filter]
+	replay = retained && (o.RetainHandling == 0 || o.RetainHandling == 1 && !existed) // [MQTT-3.3.1-9] [MQTT-3.3.1-10] [MQTT-3.3.1-11]
 	s.subs[filter] = o
 	if s.session.Durable() {
-		b.store.Append(store.Change{Kind: store.SubscriptionPut, Client: s.client.id, Filter: filter, Subscription: subscriptionOf(o)})
+		kept := subscriptionOf(o)
+		kept.Replaying = replay && o.QoS > 0
+		b.store.Append(store.Change{Kind: store.SubscriptionPut, Client: s.client.id, Filter: filter, Subscription: kept})
 	}
-	return b.index.Subscribe(filter, s, o)
+	b.index.Subscribe(filter, s, o)
+	return existed, replay
 }
 
 // unsubscribe removes a subscription and reports whether there was one. What is in
@@ -192,6 +249,33 @@ func (s *subscriber) unsubscribe(b *Broker, filter string) bool {
 		b.shareOutIf(s, func(share string) bool { return share == filter })
 	}
 	return true
+}
+
+// takesSubscription reports whether another subscription is within the limits of all
+// clients together. Two at the same moment may both get the last place.
+func (b *Broker) takesSubscription(s *subscriber, filter string) bool {
+	l := &b.limits
+	if s.has(filter) {
+		return true
+	}
+	if most := l.MaxTotalSubscriptions; most > 0 && b.index.Len() >= most {
+		return false
+	}
+	if _, _, shared := message.SplitShare(filter); !shared || l.MaxSharedGroups == 0 && l.MaxSharedMembers == 0 {
+		return true
+	}
+	if g := b.index.Group(filter); g != nil {
+		return within(g.Members.Len()+1, l.MaxSharedMembers)
+	}
+	return within(b.index.Groups()+1, l.MaxSharedGroups)
+}
+
+// has reports whether there is a subscription with that filter.
+func (s *subscriber) has(filter string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, found := s.subs[filter]
+	return found
 }
 
 // isFull reports whether a subscription to filter would be one too many.

@@ -2,6 +2,8 @@ package broker_test
 
 import (
 	"slices"
+	"strconv"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -10,7 +12,7 @@ import (
 	"github.com/topicwire/topicwire/broker"
 )
 
-// mochi.md 2.17: what is no filter is refused, each on its own. [MQTT-3.9.3-1]
+// Fault 17: what is no filter is refused, each on its own. [MQTT-3.9.3-1]
 // [MQTT-4.7.1-1] [MQTT-4.7.1-2] [MQTT-4.8.2-1] [MQTT-4.8.2-2]
 func TestSubackCodes(t *testing.T) {
 	each(t, func(t *testing.T, v byte) {
@@ -58,7 +60,7 @@ func TestSubackCodes(t *testing.T) {
 	})
 }
 
-// mochi.md 2.18: wildcards, the parent level and topics that begin with $.
+// Fault 18: wildcards, the parent level and topics that begin with $.
 // [MQTT-4.7.2-1]
 func TestWildcards(t *testing.T) {
 	for _, c := range []struct {
@@ -185,7 +187,7 @@ func TestOverlappingSubscriptions(t *testing.T) {
 	}
 }
 
-// mochi.md 2.19: a shared subscription reaches members that are online, evenly, and
+// Fault 19: a shared subscription reaches members that are online, evenly, and
 // what a member leaves behind reaches the others. [MQTT-4.8.2-4]
 func TestSharedSubscriptions(t *testing.T) {
 	each(t, func(t *testing.T, v byte) {
@@ -235,6 +237,87 @@ func TestSharedMessageWaitsForAMember(t *testing.T) {
 	pub.publish("a", "x")
 	c := s.connect(5, "c", persistent)
 	c.wantMessage("a", "x")
+}
+
+// What waits for a member that is away goes to another one as soon as that comes online,
+// subscribes, or takes the group up at the very moment of the publish. [MQTT-4.8.2-4]
+func TestSharedMessageMovesToAMemberThatComesOnline(t *testing.T) {
+	each(t, func(t *testing.T, v byte) {
+		t.Helper()
+		s := serve(t, setup{})
+		s.connect(v, "away", persistent).subscribeAndLeave("$share/g/a", 1)
+		s.connect(v, "back", persistent).subscribeAndLeave("$share/g/a", 1)
+		pub := s.connect(v, "pub")
+		pub.publishMany("a", 1, 20)
+		back := s.connect(v, "back", persistent)
+		for range 20 {
+			back.ackPublish(packets.Puback, back.want(packets.Publish).PacketID)
+		}
+		back.quiet()
+		back.bye()
+		pub.publishMany("a", 1, 20)
+		fresh := s.connect(v, "fresh")
+		fresh.subscribe("$share/h/a", 1) // another group
+		fresh.quiet()
+		fresh.subscribe("$share/g/a", 1)
+		for range 20 {
+			fresh.ackPublish(packets.Puback, fresh.want(packets.Publish).PacketID)
+		}
+		fresh.quiet()
+		s.connect(v, "away", persistent).quiet()
+	})
+}
+
+// Publishes race with members that come and go: every message is delivered.
+func TestSharedMessagesSurviveMembersThatComeAndGo(t *testing.T) {
+	s := serve(t, setup{})
+	for _, id := range []string{"one", "two", "stays away"} {
+		s.connect(5, id, persistent).subscribeAndLeave("$share/g/a", 1)
+	}
+	const messages = 400
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		pub := s.connect(5, "pub")
+		for i := range messages {
+			pub.publish("a", strconv.Itoa(i))
+		}
+	})
+	var mu sync.Mutex
+	got := map[string]bool{}
+	for _, id := range []string{"one", "two"} {
+		wg.Go(func() {
+			for range 200 {
+				p := s.connect(5, id, persistent)
+				for range 3 {
+					p.send(packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Pingreq}})
+					for pk := p.wantAny(); pk.FixedHeader.Type == packets.Publish; pk = p.wantAny() {
+						p.ackPublish(packets.Puback, pk.PacketID)
+						mu.Lock()
+						got[string(pk.Payload)] = true
+						mu.Unlock()
+					}
+				}
+				p.bye()
+			}
+		})
+	}
+	wg.Wait()
+	last := s.connect(5, "one", persistent)
+	for len(got) < messages {
+		pk := last.want(packets.Publish)
+		last.ackPublish(packets.Puback, pk.PacketID)
+		got[string(pk.Payload)] = true
+	}
+}
+
+// wantAny is the next packet.
+func (p *peer) wantAny() packets.Packet {
+	p.t.Helper()
+	pk, err := p.next()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return pk
 }
 
 // [MQTT-3.8.3-4]

@@ -38,72 +38,71 @@ type sysTopics struct {
 	b       *Broker
 	started time.Time
 	last    map[string]string
-	rates   [3]sysRates
-	at      time.Time
-	most    int64 // clients connected at once
+	loads   sysLoads
+	clients int64 // most connected at once
+	heap    int64 // most bytes seen
 }
-
-// sysRates are the exponential averages of one minute, five and fifteen.
-type sysRates struct{ received, sent, publishReceived, publishSent float64 }
 
 func (s *sysTopics) publish(now time.Time) {
-	b := s.b
-	c := b.sessions.Counters
-	set := func(topic, value string) {
-		if s.last[topic] == value {
-			return
-		}
-		s.last[topic] = value
-		m := &message.Message{Topic: "$SYS/broker/" + topic, Payload: []byte(value), Retain: true, Received: now}
-		b.retained.Set(m)
-		b.fanOut(m, nil)
+	s.set("version", "topicwire version "+s.b.versionText(), now)
+	s.set("uptime", fmt.Sprintf("%d seconds", int64(now.Sub(s.started)/time.Second)), now)
+	for _, t := range s.numbers() {
+		s.set(t.name, strconv.FormatInt(t.value, 10), now)
 	}
-	num := func(topic string, n int64) { set(topic, strconv.FormatInt(n, 10)) }
-	online, known := int64(b.connections.len()), int64(b.clients.len())
-	set("version", "topicwire version "+b.versionText())
-	set("uptime", fmt.Sprintf("%d seconds", int64(now.Sub(s.started)/time.Second)))
-	num("clients/connected", online)
-	num("clients/active", online)
-	num("clients/disconnected", max(known-online, 0))
-	num("clients/inactive", max(known-online, 0))
-	num("clients/total", max(known, online))
-	s.most = max(s.most, online)
-	num("clients/maximum", s.most)
-	num("clients/expired", b.metrics.expired.Load())
-	num("subscriptions/count", int64(b.index.Len()))
-	num("retained messages/count", int64(b.retained.Len()))
-	num("store/messages/count", int64(b.retained.Len())+c.Queued.Load()+c.Inflight.Load())
-	num("store/messages/bytes", b.retained.Bytes())
-	num("messages/stored", int64(b.retained.Len())+c.Queued.Load()+c.Inflight.Load())
-	num("messages/inflight", c.Inflight.Load())
-	num("messages/received", b.metrics.received.Load())
-	num("messages/sent", c.Sent.Load())
-	num("publish/messages/received", b.metrics.received.Load())
-	num("publish/messages/sent", c.Sent.Load())
-	num("publish/messages/dropped", c.DroppedQoS0.Load()+c.DroppedQueue.Load())
-	num("publish/bytes/received", b.metrics.receivedBytes.Load())
-	num("publish/bytes/sent", c.SentBytes.Load())
-	num("heap/current", heapBytes())
-	s.load(set, now)
+	for name, value := range s.loads.next(s.b.totals(), now) {
+		s.set(name, strconv.FormatFloat(value, 'f', 2, 64), now)
+	}
 }
 
-// load publishes the averages per minute.
-func (s *sysTopics) load(set func(topic, value string), now time.Time) {
-	received, sent := float64(s.b.metrics.received.Load()), float64(s.b.sessions.Counters.Sent.Load())
-	elapsed := now.Sub(s.at).Minutes()
-	first := s.at.IsZero()
-	s.at = now
-	for i, window := range [3]float64{1, 5, 15} {
-		r := &s.rates[i]
-		if !first && elapsed > 0 {
-			weight := min(elapsed/window, 1)
-			r.publishReceived += weight * ((received-r.received)/elapsed - r.publishReceived)
-			r.publishSent += weight * ((sent-r.sent)/elapsed - r.publishSent)
-		}
-		r.received, r.sent = received, sent
-		name := "/" + strconv.Itoa(int(window)) + "min"
-		set("load/publish/received"+name, strconv.FormatFloat(r.publishReceived, 'f', 2, 64))
-		set("load/publish/sent"+name, strconv.FormatFloat(r.publishSent, 'f', 2, 64))
+// set publishes a topic whose value has changed.
+func (s *sysTopics) set(topic, value string, now time.Time) {
+	if s.last[topic] == value {
+		return
+	}
+	s.last[topic] = value
+	m := &message.Message{Topic: "$SYS/broker/" + topic, Payload: []byte(value), Retain: true, Received: now}
+	s.b.retained.Set(m)
+	s.b.fanOut(m, nil)
+}
+
+// number is one topic.
+type number struct {
+	name  string
+	value int64
+}
+
+func (s *sysTopics) numbers() []number {
+	b, c := s.b, s.b.sessions.Counters
+	online, known, heap := int64(b.connections.len()), int64(b.clients.len()), heapBytes()
+	s.clients, s.heap = max(s.clients, online), max(s.heap, heap)
+	stored := int64(b.retained.Len()) + c.Queued.Load() + c.Inflight.Load()
+	t := b.totals()
+	return []number{
+		{"bytes/received", t.bytesReceived},
+		{"bytes/sent", t.bytesSent},
+		{"clients/active", online},
+		{"clients/connected", online},
+		{"clients/disconnected", max(known-online, 0)},
+		{"clients/expired", b.metrics.expired.Load()},
+		{"clients/inactive", max(known-online, 0)},
+		{"clients/maximum", s.clients},
+		{"clients/total", max(known, online)},
+		{"heap/current", heap},
+		{"heap/maximum", s.heap},
+		{"messages/inflight", c.Inflight.Load()},
+		{"messages/received", t.packetsReceived},
+		{"messages/sent", t.packetsSent},
+		{"messages/stored", stored},
+		{"publish/bytes/received", b.metrics.receivedBytes.Load()},
+		{"publish/bytes/sent", c.SentBytes.Load()},
+		{"publish/messages/dropped", t.dropped},
+		{"publish/messages/received", t.publishReceived},
+		{"publish/messages/sent", t.publishSent},
+		{"retained messages/count", int64(b.retained.Len())},
+		{"shared_subscriptions/count", int64(b.index.Shared())},
+		{"store/messages/bytes", b.retained.Bytes()},
+		{"store/messages/count", stored},
+		{"subscriptions/count", int64(b.index.Len())},
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 // having said goodbye (MQTT 5, section 3.1.2.5).
 type will struct {
 	message *message.Message
+	of      *auth.Principal // whose it is; nil after a restart, which knows it no more
 	delay   time.Duration
 	timer   *entry // while it waits; nil if it waits for the end of the session
 }
@@ -53,12 +54,11 @@ func (b *Broker) startWill(cl *client, c *connection, cause willCause) (due []*w
 	if lasts := time.Duration(cl.expiry) * time.Second; cl.expiry != forever && delay >= lasts {
 		delay, withSession = lasts, true // the end of the session comes first, and brings it: see endSession
 	}
-	isDue := cause != willNone && (delay == 0 || cause == willReplaced)
-	if isDue || cause == willNone || cause == willResumed { // [MQTT-3.1.3-9]
+	switch {
+	case cause != willNone && (delay == 0 || cause == willReplaced):
+		return []*will{w}
+	case cause == willNone || cause == willResumed: // [MQTT-3.1.3-9]
 		b.store.Append(store.Change{Kind: store.WillDelete, Client: cl.id})
-		if isDue {
-			return []*will{w}
-		}
 		return nil
 	}
 	at := time.Now().Add(delay)
@@ -78,7 +78,7 @@ func (b *Broker) delayWill(cl *client, w *will, at time.Time) {
 		cl.mu.Lock()
 		isDue := !cl.gone && cl.will == w
 		if isDue {
-			b.dropWill(cl)
+			cl.will = nil
 		}
 		b.clients.release(cl)
 		if isDue {
@@ -87,32 +87,52 @@ func (b *Broker) delayWill(cl *client, w *will, at time.Time) {
 	})
 }
 
-// dropWill takes away the will that waits; the client is locked.
+// dropWill takes away the will that waits, which is not to be published; the client is
+// locked.
 func (b *Broker) dropWill(cl *client) {
-	if cl.will.timer != nil {
-		b.schedule.cancel(cl.will.timer)
-	}
-	cl.will = nil
+	b.takeWaitingWill(cl)
 	b.store.Append(store.Change{Kind: store.WillDelete, Client: cl.id})
 }
 
+// takeWaitingWill takes the will that waits, to be published; the client is locked.
+func (b *Broker) takeWaitingWill(cl *client) *will {
+	w := cl.will
+	cl.will = nil
+	if w.timer != nil {
+		b.schedule.cancel(w.timer)
+	}
+	return w
+}
+
+// willRetry is how long a will waits that the store does not take now.
+const willRetry = time.Second
+
 // publishWills publishes wills that are due, like any other message: through Accept.
+// The store forgets them after that and not before, so that none is lost in between.
 // Call it with no client locked.
 func (b *Broker) publishWills(due []*will) {
 	for _, w := range due {
-		m := w.message
+		published := *w.message // which the store may still hold
+		m := &published
+		if r, why := b.mayNotPublish(w.of, m.Topic, m.Retain); w.of != nil && r != reasonSuccess { // policies may have changed
+			b.metrics.refusedPublishes.Inc()
+			b.log.Warn().Str("client", m.From.ClientID).Str("topic", m.Topic).Msg("a will was refused: " + why)
+			continue
+		}
 		m.Received = time.Now() // the expiry interval begins with the publication
 		b.capExpiry(m)
-		if _, err := b.route(b.life(), m, nil); err != nil { // nobody waits for an acknowledgement
+		_, err := b.route(b.life(), m, nil) // nobody waits for an acknowledgement
+		if err != nil && b.store.Err() != nil {
+			// There is nobody who would send it again.
+			b.schedule.after(willRetry, func() { b.publishWills([]*will{w}) })
+			continue
+		}
+		b.store.Append(store.Change{Kind: store.WillDelete, Client: m.From.ClientID, Will: &store.Will{Message: w.message}})
+		if err != nil {
 			b.metrics.refusedPublishes.Inc()
 			b.log.Warn().Err(err).Str("client", m.From.ClientID).Str("topic", m.Topic).Msg("a will was refused")
 			continue
 		}
 		b.metrics.wills.Inc()
 	}
-}
-
-// mayPublishWill reports whether the client may have this will at all.
-func (b *Broker) mayPublishWill(p *auth.Principal, topic string) bool {
-	return !reservedTopic(topic) && p.May(auth.Publish, topic)
 }

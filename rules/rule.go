@@ -20,6 +20,12 @@ type Definition struct {
 	Version     sql.Version `yaml:"awsIotSqlVersion" jsonschema:"enum=2016-03-23,enum=2015-10-08,enum=beta" jsonschema_description:"The version of AWS IoT SQL; 2016-03-23 if left out, except in JSON TopicRulePayload files, which keep AWS's default of 2015-10-08."`
 	Description string      `yaml:"description" jsonschema_description:"What the rule is for, in your words."`
 	Disabled    bool        `yaml:"ruleDisabled" jsonschema_description:"A disabled rule is checked and never runs."`
+
+	// Silent: a statement that cannot be run, because a function that it calls fails,
+	// runs no error action, as on AWS.
+	Silent bool `yaml:"-"`
+	// DecimalDivision: two Ints divide to a Decimal; see [sql.DecimalDivision].
+	DecimalDivision bool `yaml:"-"`
 }
 
 // Rule is a definition that compiled. It is immutable and safe for concurrent use.
@@ -65,7 +71,11 @@ func Compile(d Definition) (*Rule, error) {
 	if d.Version == "" {
 		d.Version = sql.V20160323
 	}
-	p, err := sql.Compile(d.SQL, d.Version)
+	var options []sql.Option
+	if d.DecimalDivision {
+		options = append(options, sql.DecimalDivision)
+	}
+	p, err := sql.Compile(d.SQL, d.Version, options...)
 	if err != nil {
 		return nil, fmt.Errorf("rule %s: %w", d.Name, err)
 	}

@@ -149,7 +149,19 @@ type Action struct {
 	path     string               // where it stands in the rule
 	order    order
 	delivery *Delivery // nil: the defaults
+	warnings []Warning
 }
+
+// Warning is something in a template that can never give a value.
+type Warning struct {
+	*sql.Error
+	// Path leads to the template from the rule, for instance
+	// "actions[0].republish.topic".
+	Path string
+}
+
+// Warnings are those of the action's templates.
+func (a *Action) Warnings() []Warning { return a.warnings }
 
 // Compile compiles the action's templates in a rule's version of SQL; they may use the
 // variables that program sets; program may be nil. path is where the action stands in
@@ -172,6 +184,7 @@ func (c Config) Compile(path string, version sql.Version, program *sql.Program) 
 		key := &compiler{version: version, program: program, path: path}
 		a.order = key.order(c.OrderedBy)
 		a.outside = comp.outside || key.outside
+		a.warnings = append(comp.warnings, key.warnings...)
 		if errs := append(comp.errs, key.errs...); len(errs) > 0 {
 			return nil, errors.Join(errs...)
 		}

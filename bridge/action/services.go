@@ -26,13 +26,16 @@ type Publisher interface {
 	Publish(ctx context.Context, m *message.Message) error
 }
 
-// Services are what actions act with. All fields are needed.
+// Services are what actions act with. All fields but MayPublish are needed.
 type Services struct {
 	Functions Invoker
 	Poster    Poster
 	Publisher Publisher
 	// MayReceive says whether whoever sent a message may receive from a topic.
 	MayReceive func(o message.Origin, topic string) bool
+	// MayPublish says whether a function may publish to a topic that it names itself,
+	// retained or not; nil means that all may.
+	MayPublish func(function, topic string, retain bool) bool
 	// Now is the clock.
 	Now func() time.Time
 }
@@ -84,6 +87,7 @@ func withCall(ctx context.Context, t *Task) context.Context {
 		Topic:     t.Message.Topic,
 		ClientID:  t.Message.From.ClientID,
 		User:      t.Message.Props.User,
+		Hops:      t.Message.Hops,
 	})
 }
 

@@ -17,6 +17,7 @@ type compiler struct {
 	program  *sql.Program
 	path     string // of the action
 	errs     []error
+	warnings []Warning
 	constant bool // no field so far has a template
 	outside  bool // a field calls the outside
 }
@@ -38,6 +39,9 @@ func (c *compiler) field(path, src string) field {
 		return f
 	}
 	f.template = t
+	for _, w := range t.Warnings() {
+		c.warnings = append(c.warnings, Warning{w, join(c.path, path)})
+	}
 	if f.constant, f.isConstant = t.Constant(); !f.isConstant {
 		c.constant = false
 		c.outside = c.outside || !t.Pure()

@@ -13,6 +13,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/topicwire/topicwire/broker/auth/policy"
 	"github.com/topicwire/topicwire/message"
 )
 
@@ -47,6 +48,9 @@ type Credentials struct {
 	// Request is the HTTP request of a WebSocket handshake: headers, query, cookies.
 	// It is nil on other transports.
 	Request *http.Request
+	// Body reads the body of an HTTP request, for a signature that covers it; nil if
+	// there is none.
+	Body func() ([]byte, error)
 }
 
 // Method is one way of authenticating clients. Authenticate returns the principal,
@@ -81,27 +85,99 @@ type Principal struct {
 	Renew time.Time
 	// Policy says what it may do; nil allows nothing.
 	Policy Policy
+
+	proof any                                           // what its method needs for Recheck
+	renew func(ctx context.Context) (*Principal, error) // what Renewed asks; nil = nobody
 }
 
-// May reports whether the principal may do a to topic; for Subscribe it is a filter.
-func (p *Principal) May(a Action, topic string) bool {
-	return p != nil && p.Policy != nil && p.Policy.Allows(a, topic)
+// Renewed asks for the principal again, when Renew has come: the same identity, perhaps
+// with other documents and other times. An error that wraps [ErrRefused] means that the
+// connection has to end, any other one that nobody could decide now.
+func (p *Principal) Renewed(ctx context.Context) (*Principal, error) {
+	if p.renew == nil {
+		return p, nil
+	}
+	return p.renew(ctx)
 }
 
-// Action is what a policy is asked about.
-type Action byte
+// May reports whether the principal may do a to name. What name is depends on the
+// action: a topic, a filter, a client identifier, the name of a function.
+func (p *Principal) May(a Action, name string) bool {
+	return p != nil && p.Policy != nil && p.Policy.Allows(a, name)
+}
 
-// The actions.
+// MayAll reports whether the principal may do a to everything, so that nobody need ask
+// for each name. It may change as policies do.
+func (p *Principal) MayAll(a Action) bool {
+	if p == nil {
+		return false
+	}
+	all, ok := p.Policy.(interface{ All(a Action) bool })
+	return ok && all.All(a)
+}
+
+// Decide is May with what decided: for log lines, reason strings and answers.
+func (p *Principal) Decide(a Action, name string) Decision {
+	if p != nil {
+		if d, ok := p.Policy.(interface {
+			Decide(a Action, name string) Decision
+		}); ok {
+			return d.Decide(a, name)
+		}
+	}
+	return Decision{Action: a, Name: name, Allowed: p.May(a, name)}
+}
+
+// DecideSubscribe is Decide for a topic filter. Of a shared subscription, $share/GROUP/FILTER,
+// either form may be allowed, the whole or the filter part alone; if one of the two is
+// denied by a statement, that counts.
+func (p *Principal) DecideSubscribe(filter string) Decision {
+	_, rest, shared := message.SplitShare(filter)
+	part := p.Decide(Subscribe, rest)
+	if !shared || part.Policy == "" && part.Allowed || len(part.Policies) == 0 {
+		return part // no share, or a policy that tells no reasons
+	}
+	whole := p.Decide(Subscribe, filter)
+	switch {
+	case whole.Policy != "" && !whole.Allowed, part.Policy == "" && whole.Allowed:
+		return whole
+	}
+	return part
+}
+
+// Decision is whether something may be done, and which statement of which policy says so.
+type Decision = policy.Decision
+
+// Action is what a policy is asked about. Its String is what policies write.
+type Action = policy.Action
+
+// The actions. What is asked about is named behind each.
 const (
-	Publish   Action = iota // publish to a topic name
-	Subscribe               // subscribe to a topic filter; of a shared subscription, to its filter part
-	Receive                 // receive a message from a topic name
+	Publish              = policy.Publish              // a topic name
+	Subscribe            = policy.Subscribe            // a topic filter; of a shared subscription, its filter part
+	Receive              = policy.Receive              // a topic name
+	Connect              = policy.Connect              // a client identifier
+	RetainPublish        = policy.RetainPublish        // a topic name; in addition to Publish
+	GetRetainedMessage   = policy.GetRetainedMessage   // a topic name
+	ListRetainedMessages = policy.ListRetainedMessages // an empty name
+	GetThingShadow       = policy.GetThingShadow       // THING, or THING/SHADOW
+	UpdateThingShadow    = policy.UpdateThingShadow    // THING, or THING/SHADOW
+	DeleteThingShadow    = policy.DeleteThingShadow    // THING, or THING/SHADOW
+	ListNamedShadows     = policy.ListNamedShadows     // THING
+	GetConnection        = policy.GetConnection        // a client identifier
+	DeleteConnection     = policy.DeleteConnection     // a client identifier
+	ListSubscriptions    = policy.ListSubscriptions    // a client identifier
+	SendDirectMessage    = policy.SendDirectMessage    // a client identifier
+	InvokeFunction       = policy.InvokeFunction       // a function's name, or NAME:QUALIFIER
+	Debug                = policy.Debug                // an empty name: profiles
+	Metrics              = policy.Metrics              // an empty name
+	Admin                = policy.Admin                // an empty name: what shows or changes the server's state
 )
 
 // Policy says what a principal may do. It is asked on every publish, so it must be
 // fast; it may be called from many goroutines at once.
 type Policy interface {
-	Allows(a Action, topic string) bool
+	Allows(a Action, name string) bool
 }
 
 // AllowAll is the policy that forbids nothing.
@@ -110,19 +186,25 @@ type AllowAll struct{}
 // Allows reports true.
 func (AllowAll) Allows(Action, string) bool { return true }
 
+// All reports true.
+func (AllowAll) All(Action) bool { return true }
+
 // Chain asks methods one after the other.
 type Chain []Method
 
 // Authenticate returns the first principal that a method names. A method that
-// refuses ends the search; [ErrNotMine] of the last one means that nobody knew the
-// credentials.
+// refuses ends the search; [ErrNotMine] means that nobody knew the credentials, and
+// its text what the last one missed that said so.
 func (c Chain) Authenticate(ctx context.Context, cr *Credentials) (*Principal, error) {
+	nobody := ErrNotMine
 	for _, m := range c {
 		p, err := m.Authenticate(ctx, cr)
-		if errors.Is(err, ErrNotMine) {
-			continue
+		if !errors.Is(err, ErrNotMine) {
+			return p, err
 		}
-		return p, err
+		if err != ErrNotMine { //nolint:errorlint // one that says more
+			nobody = err
+		}
 	}
-	return nil, ErrNotMine
+	return nil, nobody
 }

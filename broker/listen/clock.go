@@ -20,11 +20,12 @@ type clock struct {
 	keepAlive time.Duration
 	pingEvery time.Duration
 	nextPing  time.Duration
+	endBy     time.Duration
 	closeBy   time.Duration
 }
 
 func (k *clock) start(c *Conn) {
-	k.conn, k.base, k.connectBy = c, time.Now(), c.opts.ConnectTimeout
+	k.conn, k.base, k.connectBy, k.endBy = c, time.Now(), c.opts.ConnectTimeout, c.opts.MaxLifetime
 	c.mu.Lock() // the timer may fire before it is stored
 	defer c.mu.Unlock()
 	k.timer = time.AfterFunc(k.connectBy, k.tick)
@@ -83,6 +84,9 @@ func (k *clock) rearm() {
 		if k.pingEvery > 0 {
 			next = min(next, k.nextPing)
 		}
+		if k.endBy > 0 {
+			next = min(next, k.endBy)
+		}
 	}
 	if next < 1<<63-1 {
 		k.timer.Reset(max(next-k.now(), 0))
@@ -104,6 +108,8 @@ func (k *clock) tick() {
 		}
 	case k.connectBy > 0 && now >= k.connectBy:
 		c.end(ErrConnectTimeout)
+	case k.endBy > 0 && now >= k.endBy:
+		c.end(ErrLifetime)
 	case k.keepAlive > 0 && now-time.Duration(k.last.Load()) >= k.keepAlive:
 		c.end(ErrKeepAlive)
 	case k.pingEvery > 0 && now >= k.nextPing:

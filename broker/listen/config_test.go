@@ -24,6 +24,7 @@ func TestConfigCheck(t *testing.T) {
 	const (
 		hostPort = ": write host:port, for example 127.0.0.1:1883, or :1883 for every address of this machine"
 		noLimit  = ": is negative: write a positive number, or 0 for no limit"
+		minusOne = ": is negative: write a positive number, or -1 for no limit"
 	)
 	tests := []struct {
 		name string
@@ -44,9 +45,10 @@ func TestConfigCheck(t *testing.T) {
 			`allowed_origins[3]: "https://x/path" is no origin: write scheme://host or scheme://host:port without a path, for example https://app.example.com or https://*.example.com`,
 			`allowed_origins[4]: "[a" is no origin: write scheme://host or scheme://host:port without a path, for example https://app.example.com or https://*.example.com`,
 		}},
-		{"limits", Limits{MaxConnections: -1, MaxConnectionsPerAddress: -1, ConnectRatePerAddress: -1}, []string{
-			"max_connections" + noLimit, "max_connections_per_address" + noLimit, "connect_rate_per_address" + noLimit,
+		{"limits", Limits{MaxConnections: -1, MaxConnectionsPerAddress: -2, ConnectRatePerAddress: -2}, []string{
+			"max_connections" + noLimit, "max_connections_per_address" + minusOne, "connect_rate_per_address" + minusOne,
 		}},
+		{"no limits", Limits{MaxConnectionsPerAddress: -1, ConnectRatePerAddress: -1}, nil},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -40,12 +40,14 @@ type Conn struct {
 	readErr   error     // final
 	seenReads uint64
 	atWork    bool // counted by the flusher as a reader at work
+	pace      func() time.Duration
 	maxPacket atomic.Int64
 
 	// Writing.
 	mu         sync.Mutex
 	writeState writeState
 	out        *buffer // accepted and not yet given to the socket
+	packets    int     // that are in it
 	ctrl       []byte  // WebSocket control frames to go with it
 	congested  bool
 	closing    bool
@@ -92,9 +94,13 @@ func (c *Conn) SetState(v any) { c.state.Store(stateBox{v}) }
 // been seen. 0 = whatever MQTT can carry. [MQTT-3.2.2-15]
 func (c *Conn) SetMaxPacketSize(n int) { c.maxPacket.Store(int64(n)) }
 
+// SetPace sets a func that is asked before each read how long to wait with it, so that
+// a client sends no faster than it may. Call it on the reading goroutine.
+func (c *Conn) SetPace(wait func() time.Duration) { c.pace = wait }
+
 // OnProblem sets a func that is told once why the connection is about to end,
 // before Read returns that error: ErrPacketTooLarge, ErrMalformedLength,
-// ErrKeepAlive, ErrConnectTimeout, ErrStuck, ErrTextFrame, ErrPongTimeout. It runs
+// ErrKeepAlive, ErrConnectTimeout, ErrLifetime, ErrStuck, ErrTextFrame, ErrPongTimeout. It runs
 // on the reading goroutine and may still Write, for example a DISCONNECT. It is
 // not called when the peer or this side closes. Set it before reading.
 func (c *Conn) OnProblem(f func(error)) {

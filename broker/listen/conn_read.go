@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"time"
 
 	"github.com/gorilla/websocket"
 )
@@ -105,11 +106,32 @@ func (c *Conn) beforeRead() {
 	}
 	c.atWork = false
 	c.opts.Flusher.end()
+	if c.pace != nil {
+		c.slowDown()
+	}
 	if c.sock.flooding {
 		// A client that sends without end would keep its processor until the runtime
 		// steps in after 10 ms. Others wait for it, too.
 		runtime.Gosched()
 	}
+}
+
+// look is how often a reader that holds back looks whether its connection has ended.
+const look = 100 * time.Millisecond
+
+// slowDown waits as long as the pace demands, or until the connection ends.
+func (c *Conn) slowDown() {
+	for d := c.pace(); d > 0; d = c.pace() {
+		c.mu.Lock()
+		over := c.closing || c.cause != nil
+		c.mu.Unlock()
+		if over {
+			return
+		}
+		timer := time.NewTimer(min(d, look))
+		<-timer.C
+	}
+	c.clock.touch() // the silence was ours
 }
 
 // afterRead is called when something has arrived. A connection that is still being
@@ -150,7 +172,7 @@ func (c *Conn) ended(err error) error {
 
 // isProblem tells the errors of OnProblem from a connection that was just closed.
 func isProblem(err error) bool {
-	for _, p := range [...]error{ErrPacketTooLarge, ErrMalformedLength, ErrKeepAlive, ErrConnectTimeout, ErrStuck, ErrTextFrame, ErrPongTimeout} {
+	for _, p := range [...]error{ErrPacketTooLarge, ErrMalformedLength, ErrKeepAlive, ErrConnectTimeout, ErrLifetime, ErrStuck, ErrTextFrame, ErrPongTimeout} {
 		if errors.Is(err, p) {
 			return true
 		}

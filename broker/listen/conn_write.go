@@ -15,10 +15,13 @@ const (
 	writing                     // somebody is writing; whatever is added meanwhile follows
 )
 
-// Write queues a copy of p and returns at once. Everything queued until the socket
-// is next written leaves together. ErrClosed after Close; ErrSlow if the buffer's
-// bound would be passed, in which case nothing of p is taken.
-func (c *Conn) Write(p []byte) (int, error) {
+// Write queues a copy of p, one MQTT packet, and returns at once. Everything queued
+// until the socket is next written leaves together. ErrClosed after Close; ErrSlow if
+// the buffer's bound would be passed, in which case nothing of p is taken.
+func (c *Conn) Write(p []byte) (int, error) { return c.WritePackets(p, 1) }
+
+// WritePackets is Write for so many packets; their number is for the statistics.
+func (c *Conn) WritePackets(p []byte, packets int) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
@@ -34,6 +37,7 @@ func (c *Conn) Write(p []byte) (int, error) {
 		return 0, ErrSlow
 	}
 	c.out = c.opts.Flusher.buffers.add(c.out, p)
+	c.packets += packets
 	queued += len(p)
 	c.queued.Store(int64(queued))
 	if queued > c.opts.HighWater {
@@ -113,6 +117,10 @@ func (c *Conn) nextBatch() (batch *buffer, payload int) {
 	defer c.mu.Unlock()
 	batch, c.out = c.out, nil
 	payload = batch.len()
+	if c.packets > 0 {
+		c.stats.packets.Add(int64(c.packets))
+		c.packets = 0
+	}
 	frame := c.closing && len(c.closeFrame) > 0
 	if batch == nil && len(c.ctrl) == 0 && !frame {
 		c.settle()

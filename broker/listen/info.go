@@ -31,6 +31,8 @@ var (
 	ErrConnectTimeout = errors.New("listen: no CONNECT arrived in time")
 	// ErrKeepAlive: nothing arrived for one and a half times the keep alive (reason code 0x8D).
 	ErrKeepAlive = errors.New("listen: nothing arrived within the keep alive")
+	// ErrLifetime: the connection has lasted for Options.MaxLifetime (reason code 0xA0).
+	ErrLifetime = errors.New("listen: the connection has lasted as long as it may")
 	// ErrPongTimeout: a WebSocket peer answered no ping.
 	ErrPongTimeout = errors.New("listen: the WebSocket peer answers no ping")
 	// ErrTextFrame: a WebSocket peer sent a text frame; MQTT travels in binary ones. [MQTT-6.0.0-1]

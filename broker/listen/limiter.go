@@ -7,23 +7,23 @@ import (
 	"time"
 )
 
-// Limits bound the connections of all listeners together. Zero = no limit.
+// Limits bound the connections of all listeners together. Zero or less = no limit.
 type Limits struct {
 	MaxConnections           int     `yaml:"max_connections" jsonschema:"minimum=0,example=50000" jsonschema_description:"Connections open at the same time on all listeners together; 0 or absent = no limit."`
-	MaxConnectionsPerAddress int     `yaml:"max_connections_per_address" jsonschema:"minimum=0,example=1000" jsonschema_description:"Connections open at the same time from one address (an IPv6 /64 counts as one), loopback excepted; 0 or absent = no limit."`
-	ConnectRatePerAddress    float64 `yaml:"connect_rate_per_address" jsonschema:"minimum=0,example=100" jsonschema_description:"New connections a second from one address, loopback excepted; twice as many may come at once. 0 or absent = no limit."`
+	MaxConnectionsPerAddress int     `yaml:"max_connections_per_address" jsonschema:"minimum=-1,example=1000" jsonschema_description:"Connections open at the same time from one address (an IPv6 /64 counts as one), loopback excepted; 10000 by default, -1 = no limit."`
+	ConnectRatePerAddress    float64 `yaml:"connect_rate_per_address" jsonschema:"minimum=-1,example=100" jsonschema_description:"New connections a second from one address, loopback excepted; twice as many may come at once. 1000 by default, -1 = no limit."`
 }
 
 // Check reports negative limits.
 func (l Limits) Check(report func(path, problem, remedy string)) {
-	const remedy = "write a positive number, or 0 for no limit"
 	if l.MaxConnections < 0 {
-		report("max_connections", "is negative", remedy)
+		report("max_connections", "is negative", "write a positive number, or 0 for no limit")
 	}
-	if l.MaxConnectionsPerAddress < 0 {
+	const remedy = "write a positive number, or -1 for no limit"
+	if l.MaxConnectionsPerAddress < -1 {
 		report("max_connections_per_address", "is negative", remedy)
 	}
-	if l.ConnectRatePerAddress < 0 {
+	if r := l.ConnectRatePerAddress; r < 0 && r != -1 {
 		report("connect_rate_per_address", "is negative", remedy)
 	}
 }

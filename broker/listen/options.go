@@ -54,6 +54,8 @@ type Options struct {
 	Linger time.Duration
 	// Drain: see DefaultDrain.
 	Drain time.Duration
+	// MaxLifetime ends connections that last longer: ErrLifetime; 0 = none does.
+	MaxLifetime time.Duration
 	// WriteLimit in bytes: see DefaultWriteLimit. A single packet above it is
 	// accepted when nothing else is queued.
 	WriteLimit int

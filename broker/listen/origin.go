@@ -115,3 +115,16 @@ func isLoopbackHost(host string) bool {
 	a, err := netip.ParseAddr(host)
 	return err == nil && a.IsLoopback()
 }
+
+// AllowsOrigin reports whether an HTTP request may come from where it says: no web page,
+// or one that may also connect over WebSocket. It is for HTTP doors beside /mqtt.
+func (c WebSocketConfig) AllowsOrigin(r *http.Request) bool {
+	var all origins
+	for _, s := range c.AllowedOrigins {
+		if o, err := parseOrigins([]string{s}); err == nil {
+			all.any, all.null = all.any || o.any, all.null || o.null
+			all.patterns = append(all.patterns, o.patterns...)
+		}
+	}
+	return all.allow(r, localAddr(r).Addr())
+}

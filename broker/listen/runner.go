@@ -4,8 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/rs/zerolog"
 )
 
 // runner runs the connections of one listener and waits for them.
@@ -13,6 +18,8 @@ type runner struct {
 	opts    Options
 	stats   *listenerStats
 	flusher *Flusher // to wait for; nil if it belongs to somebody else
+
+	warned atomic.Int64 // when a refusal was last logged as a warning, Unix seconds
 
 	mu      sync.Mutex
 	conns   map[*Conn]struct{}
@@ -59,7 +66,7 @@ func (r *runner) run(c *Conn, h Handler, prepare func() error) {
 			return
 		}
 	}
-	r.stats.total.Inc()
+	r.stats.accept()
 	r.stats.open.Inc()
 	defer r.stats.open.Dec()
 	// One client's packet must not end everybody's broker: mochi 2.7.9 panics on a
@@ -126,6 +133,17 @@ func (r *runner) wait(ctx context.Context) error {
 		r.flusher.Wait()
 	}
 	return err
+}
+
+// refused counts and logs a connection that a limit turns away: the first in ten
+// seconds as a warning, since somebody may be looking for the cause.
+func (r *runner) refused(err error, remote netip.AddrPort) {
+	r.stats.refused(refusedReason(err))
+	level := zerolog.DebugLevel
+	if now, last := time.Now().Unix(), r.warned.Load(); now >= last+10 && r.warned.CompareAndSwap(last, now) {
+		level = zerolog.WarnLevel
+	}
+	r.opts.Log.WithLevel(level).Err(err).Str("listener", r.opts.Name).Stringer("remote", remote).Msg("connection refused")
 }
 
 // refusedReason is the metric's word for an error of the Limiter.

@@ -88,8 +88,7 @@ func (t *TCP) admit(ctx context.Context, c net.Conn, h Handler) {
 	}
 	info := Info{Listener: t.opts.Name, Via: message.ViaMQTT, Remote: addrPort(c.RemoteAddr()), Local: addrPort(c.LocalAddr())}
 	if err := t.opts.Limiter.Acquire(info.Remote.Addr()); err != nil {
-		t.stats.refused(refusedReason(err))
-		t.opts.Log.Debug().Err(err).Str("listener", t.opts.Name).Stringer("remote", info.Remote).Msg("connection refused")
+		t.refused(err, info.Remote)
 		_ = c.Close()
 		return
 	}

@@ -83,7 +83,7 @@ func (w *WebSocket) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	remote, _ := netip.ParseAddrPort(r.RemoteAddr)
 	remote = netip.AddrPortFrom(remote.Addr().Unmap(), remote.Port())
 	if err := w.opts.Limiter.Acquire(remote.Addr()); err != nil {
-		w.stats.refused(refusedReason(err))
+		w.refused(err, remote)
 		status := http.StatusTooManyRequests
 		if errors.Is(err, ErrTooMany) {
 			status = http.StatusServiceUnavailable

@@ -51,6 +51,8 @@ func closeCode(err error) (code int, text string) {
 		return websocket.CloseMessageTooBig, "the MQTT packet is too large"
 	case errors.Is(err, ErrMalformedLength), errors.Is(err, ErrNotConnect):
 		return websocket.CloseProtocolError, "malformed MQTT packet"
+	case errors.Is(err, ErrLifetime):
+		return websocket.CloseNormalClosure, "the connection has lasted as long as it may"
 	case errors.Is(err, ErrTextFrame):
 		return websocket.CloseUnsupportedData, "MQTT needs binary frames"
 	case errors.Is(err, ErrKeepAlive), errors.Is(err, ErrConnectTimeout):

@@ -19,6 +19,9 @@ func (s *Session) Acknowledge(link Link, ack Ack, id uint16, reason byte) {
 			return
 		}
 		s.countRefusal(reason)
+		if f.confirm != nil {
+			f.confirm(reason)
+		}
 		s.land(f)
 	case Pubrec:
 		s.pubrec(a, f, id, reason)
@@ -53,13 +56,27 @@ func (s *Session) pubrec(a *attached, f *flight, id uint16, reason byte) {
 			s.env.Store.Append(store.Change{Kind: store.Received, Client: s.id, Seq: f.seq, PacketID: f.id})
 		}
 	}
-	s.writeAck(a, Pubrel, id, 0)
+	if !f.kept || !s.env.Hold {
+		s.writeAck(a, Pubrel, id, 0)
+		return
+	}
+	// After a PUBREL the message must never be sent again [MQTT-4.3.3-6]: the store has
+	// to know that first. The link may be another one by then, which sends its own.
+	s.env.Store.Sync(func(err error) {
+		if err != nil {
+			a.link.Fail(reasonImplementation)
+			return
+		}
+		s.writeAck(a, Pubrel, id, 0)
+	})
 }
 
 // Reason codes of MQTT 5 that this package sends or looks at.
 const (
 	firstError     = 0x80 // this and above are errors
 	reasonNoSuchID = 0x92
+
+	reasonImplementation = 0x83
 )
 
 func (s *Session) writeAck(a *attached, ack Ack, id uint16, reason byte) {

@@ -14,6 +14,11 @@ type Delivery struct {
 	IDs []uint32
 	// Share names the shared subscription, as $share/group/filter; empty = none.
 	Share string
+	// Confirm is called with the reason code of the client's PUBACK, at QoS 1; nil if
+	// nobody waits for it. It is called with the session locked and must not block. A
+	// message that is dropped, or whose session ends, calls nobody, nor does one that a
+	// restart has brought back.
+	Confirm func(reason byte)
 }
 
 // Outcome is what became of a delivery.
@@ -39,7 +44,7 @@ func (s *Session) Deliver(o *Outgoing, d Delivery) Outcome {
 	if s.ended {
 		return Gone
 	}
-	it := item{Delivery: store.Delivery{Message: o.Message, QoS: d.QoS, Retain: d.Retain, IDs: d.IDs, Share: d.Share}}
+	it := item{Delivery: store.Delivery{Message: o.Message, QoS: d.QoS, Retain: d.Retain, IDs: d.IDs, Share: d.Share}, confirm: d.Confirm}
 	a := s.at.Load()
 	if a == nil || s.queue.n > 0 || !s.mayReplay() || len(s.replays) > 0 || !s.mayTransmit(a) {
 		out := s.enqueue(it)

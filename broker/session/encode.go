@@ -185,18 +185,6 @@ func AppendAck(dst []byte, a Ack, version byte, id uint16, reason byte) []byte {
 	return append(dst, byte(a), 3, byte(id>>8), byte(id), reason)
 }
 
-// propReasonString is the Reason String property (MQTT 5, section 3.4.2.2.2).
-const propReasonString = 0x1F
-
-// AppendAckReason appends an acknowledgement of MQTT 5 that says in words why.
-func AppendAckReason(dst []byte, a Ack, id uint16, reason byte, text string) []byte {
-	props := 1 + 2 + len(text)
-	rest := 2 + 1 + varintLen(props) + props
-	dst = appendVarint(append(dst, byte(a)), rest)
-	dst = appendVarint(append(dst, byte(id>>8), byte(id), reason), props)
-	return appendString(append(dst, propReasonString), text)
-}
-
 func varintLen(n int) int {
 	switch {
 	case n < 1<<7:

@@ -16,6 +16,9 @@ type Outgoing struct {
 	// Durable is set when a delivery was handed to the store, so that the publisher's
 	// acknowledgement has to wait for it.
 	Durable bool
+	// Shared is for receivers that are no sessions: what one of them has made of the
+	// message, for the others. It is empty at first.
+	Shared any
 
 	now    time.Time
 	frames [12]frame
@@ -47,7 +50,7 @@ func (f *Fanout) Begin(m *message.Message, now time.Time) *Outgoing {
 
 // End takes o back; nothing of it may be used afterwards.
 func (f *Fanout) End(o *Outgoing) {
-	o.Message, o.Durable = nil, false
+	o.Message, o.Durable, o.Shared = nil, false, nil
 	for i := range o.frames {
 		o.frames[i].ok = false
 		if cap(o.frames[i].b) > largestKept {

@@ -40,15 +40,21 @@ func (s *Session) pump(a *attached) {
 // the encoded packet if there is one; nil = encode it here.
 func (s *Session) launch(a *attached, it item, o *Outgoing) Outcome {
 	f := s.window.add(it)
+	if f.QoS == 2 && it.kept && s.env.Hold {
+		s.env.Counters.Inflight.Add(1)
+		s.hold(a, f)
+		return Sent
+	}
 	var b []byte
 	var h Header
 	var scratch *[]byte
-	if o != nil && (a.params.Version < 5 || len(it.IDs) == 0 && a.params.TopicAliasMaximum == 0) {
+	if o != nil && !it.dup && (a.params.Version < 5 || len(it.IDs) == 0 && a.params.TopicAliasMaximum == 0) {
 		fr := o.frame(a.params.Version, it.QoS, it.Retain)
 		b = fr.b
 		b[fr.idAt], b[fr.idAt+1] = byte(f.id>>8), byte(f.id)
 	} else {
 		h = s.header(a, f)
+		h.Dup = it.dup
 		a.alias(it.Message.Topic, &h)
 		scratch = s.env.borrow()
 		*scratch, _ = AppendPublish((*scratch)[:0], it.Message, &h)
@@ -88,7 +94,7 @@ func (s *Session) redeliver(a *attached, f *flight) {
 		return
 	}
 	h := s.header(a, f)
-	h.Dup = true
+	h.Dup = f.sent
 	scratch := s.env.borrow()
 	defer s.env.giveBack(scratch)
 	*scratch, _ = AppendPublish((*scratch)[:0], f.Message, &h)
@@ -108,7 +114,7 @@ func (s *Session) header(a *attached, f *flight) Header {
 // transmit writes a flight's packet. If the connection takes it no longer, the
 // flight stays where it is and is redelivered on the next one.
 func (s *Session) transmit(a *attached, f *flight, b []byte) {
-	f.onLink = true
+	f.onLink, f.sent = true, true
 	s.unacked++
 	if _, err := a.link.Write(b); err != nil {
 		a.link.Fail(reasonQuotaExceeded)

@@ -7,6 +7,9 @@ type item struct {
 	store.Delivery
 	seq  uint64 // its number in the session; 0 while it has none
 	kept bool   // whether the store has it
+	dup  bool   // may have been sent before a restart
+	// confirm is told the reason code of the client's PUBACK; nil if nobody waits for it.
+	confirm func(reason byte)
 }
 
 // overhead is what a queued message costs besides its topic and payload, roughly.
@@ -51,6 +54,15 @@ func (q *queue) pop() item {
 	if q.n == 0 && len(q.ring) > 64 {
 		*q = queue{} // a long queue gives its memory back
 	}
+	return it
+}
+
+// popLast takes the last item out again.
+func (q *queue) popLast() item {
+	q.n--
+	it := *q.at(q.n)
+	*q.at(q.n) = item{}
+	q.bytes -= it.size()
 	return it
 }
 

@@ -23,13 +23,16 @@ type replay struct {
 }
 
 // Replay sends the retained messages of a new subscription, as fast as the client
-// reads them: none is dropped and none makes another client wait. [MQTT-3.3.1-9]
+// reads them: none is dropped and none makes another client wait. A connection that
+// ends interrupts it, the next one of the session continues it; another subscription
+// with the same filter begins it anew. [MQTT-3.3.1-9] [MQTT-3.8.4-3]
 func (s *Session) Replay(filter string, qos byte, ids []uint32, source Source) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ended {
 		return
 	}
+	s.dropReplays(func(r *replay) bool { return r.filter == filter }) // this one sends all of them
 	s.replays = append(s.replays, &replay{filter: filter, qos: qos, ids: ids, source: source})
 	if a := s.at.Load(); a != nil {
 		s.pump(a)
@@ -60,6 +63,9 @@ func (s *Session) pumpReplays(a *attached) bool {
 			s.replayOne(a, r.one[0], r, now)
 		}
 		s.replays = s.replays[1:]
+		if s.durable && r.qos > 0 {
+			s.env.Store.Append(store.Change{Kind: store.SubscriptionReplayed, Client: s.id, Filter: r.filter})
+		}
 	}
 	s.replays = nil
 	return true

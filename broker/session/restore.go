@@ -10,7 +10,7 @@ func (s *Session) Restore(c *store.Change) {
 	switch c.Kind {
 	case store.Enqueue:
 		s.seq = max(s.seq, c.Seq)
-		it := item{Delivery: c.Delivery, seq: c.Seq, kept: true}
+		it := item{Delivery: c.Delivery, seq: c.Seq, kept: true, dup: s.cut && c.Delivery.QoS == 1}
 		s.queue.push(it)
 		s.count(&it, 1)
 		s.env.Counters.Queued.Add(1)
@@ -36,11 +36,22 @@ func (s *Session) restoreFlight(c *store.Change) {
 	if s.window.byID[c.PacketID] != nil || c.PacketID == 0 {
 		return
 	}
-	for _, it := range s.queue.removeIf(func(it *item) bool { return it.seq == c.Seq }) {
-		s.env.Counters.Queued.Add(-1)
-		s.env.Counters.Inflight.Add(1)
-		f := s.window.put(it, c.PacketID)
-		f.received = c.Kind == store.Received
-		s.window.id = c.PacketID
+	if s.queue.n == 0 || s.queue.at(s.queue.n-1).seq != c.Seq { // the state follows its delivery
+		return
 	}
+	it := s.queue.popLast()
+	s.env.Counters.Queued.Add(-1)
+	s.env.Counters.Inflight.Add(1)
+	f := s.window.put(it, c.PacketID)
+	f.received, f.sent = c.Kind == store.Received, true
+	s.window.id = c.PacketID
+}
+
+// Interrupted says, before Restore, that the client was connected when the server
+// went. What the store knows as waiting may then have been sent: it leaves with DUP.
+// [MQTT-3.3.1-1] At QoS 2 nothing is sent before the store knows it.
+func (s *Session) Interrupted() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cut = true
 }

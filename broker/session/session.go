@@ -82,6 +82,9 @@ type Env struct {
 	Config   Config
 	Store    store.Store
 	Counters *Counters
+	// Hold says that the store outlives the process: what must not be said twice waits
+	// until the store has it.
+	Hold bool
 	// Now is the clock.
 	Now func() time.Time
 
@@ -107,6 +110,8 @@ type Session struct {
 	window  window
 	unacked int     // flights sent on the present connection
 	resend  *flight // where redelivery on the present connection stands
+	held    []*held // QoS 2 deliveries that wait for the store, in order
+	cut     bool    // restored, and its client was connected when the server went
 	replays []*replay
 	inbound map[uint16]*inbound
 	shared  int // how many queued and in flight came through shared subscriptions
@@ -178,7 +183,7 @@ func (s *Session) Attach(link Link, p Params) {
 	if p.ReceiveMaximum == 0 {
 		a.params.ReceiveMaximum = 1
 	}
-	s.unacked, s.resend = 0, s.window.first
+	s.unacked, s.resend, s.held = 0, s.window.first, nil
 	for f := s.window.first; f != nil; f = f.next {
 		f.onLink = false
 	}
@@ -196,8 +201,7 @@ func (s *Session) Detach(link Link) bool {
 		return false
 	}
 	s.at.Store(nil)
-	s.resend = nil
-	s.dropReplays(func(r *replay) bool { return r.qos == 0 })
+	s.resend, s.held = nil, nil // retained messages that are still due go on with the next connection
 	return true
 }
 
@@ -216,7 +220,7 @@ func (s *Session) End() {
 	c.Inflight.Add(-int64(s.window.len()))
 	s.load.Store(0)
 	s.shared = 0
-	s.queue, s.window, s.replays, s.resend, s.inbound = queue{}, window{}, nil, nil, nil
+	s.queue, s.window, s.replays, s.resend, s.held, s.inbound = queue{}, window{}, nil, nil, nil, nil
 	if s.durable {
 		s.env.Store.Append(store.Change{Kind: store.SessionDelete, Client: s.id})
 	}
@@ -249,4 +253,16 @@ func (s *Session) Durable() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.durable
+}
+
+// Withhold takes out of the queue what the client may not receive any more. What is in
+// flight has been sent, and is completed.
+func (s *Session) Withhold(allowed func(topic string) bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, it := range s.queue.removeIf(func(it *item) bool { return !allowed(it.Message.Topic) }) {
+		s.env.Counters.Queued.Add(-1)
+		s.env.Counters.Abandoned.Add(1)
+		s.done(&it)
+	}
 }

@@ -5,6 +5,7 @@ type flight struct {
 	item
 	id       uint16
 	received bool // QoS 2: PUBREC has come, PUBCOMP is outstanding
+	sent     bool // was sent, or may have been
 	onLink   bool // sent on the present connection, so it counts against its window
 	prev     *flight
 	next     *flight

@@ -92,6 +92,11 @@ func (r *record) apply(c *Change) {
 		r.subs[c.Filter] = c.Subscription
 	case SubscriptionDelete:
 		delete(r.subs, c.Filter)
+	case SubscriptionReplayed:
+		if s, ok := r.subs[c.Filter]; ok {
+			s.Replaying = false
+			r.subs[c.Filter] = s
+		}
 	case Enqueue:
 		r.queue[c.Seq] = &queued{delivery: c.Delivery, state: Enqueue}
 	case Sent, Received:
@@ -107,13 +112,18 @@ func (r *record) apply(c *Change) {
 	case WillPut:
 		r.will, r.willKept = c.Will, true
 	case WillDelete:
-		r.will, r.willKept = nil, false
+		if c.Will == nil || r.will != nil && r.will.Message == c.Will.Message {
+			r.will, r.willKept = nil, false
+		}
 	default:
 	}
 }
 
 // Sync answers at once: there is nothing to wait for.
 func (m *Memory) Sync(done func(error)) { done(nil) }
+
+// Err is always nil.
+func (m *Memory) Err() error { return nil }
 
 // Close does nothing; the state stays for another Load.
 func (m *Memory) Close() error { return nil }

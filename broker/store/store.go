@@ -25,12 +25,21 @@ type Store interface {
 	// not alter what the change points to.
 	Append(c Change)
 	// Sync calls done exactly once, when every change appended before the call is
-	// durable, or with the reason why it cannot be; possibly before Sync returns.
+	// durable, or with the reason why it will not be; possibly before Sync returns.
+	// While nothing can be written it waits.
 	Sync(done func(error))
+	// Err is why the store takes nothing now, nil if it does: its disk is full, or its
+	// server away. What is appended meanwhile is written when that works again. If the error has a method ReasonCode() byte, that is the MQTT 5
+	// reason code for those who are refused.
+	Err() error
 	// Close waits until everything appended is durable and gives up what the store
 	// holds. Nothing may be called after it.
 	Close() error
 }
+
+// Grouper is a Store that can keep changes together: what is appended during f is
+// there after a crash as a whole or not at all. f must not wait for the store.
+type Grouper interface{ Group(f func()) }
 
 // Kind says what a change is.
 type Kind byte
@@ -45,6 +54,9 @@ const (
 	SubscriptionPut
 	// SubscriptionDelete removes one: Filter.
 	SubscriptionDelete
+	// SubscriptionReplayed says that the retained messages of one have been handed out:
+	// Filter.
+	SubscriptionReplayed
 	// Enqueue adds a delivery to the end of a session's queue: Seq, Delivery.
 	Enqueue
 	// Sent says that a delivery went out and awaits its acknowledgement: Seq, PacketID.
@@ -65,7 +77,8 @@ const (
 	RetainedDelete
 	// WillPut keeps a will, of a client that is connected or of one that has gone: Will.
 	WillPut
-	// WillDelete says that the will was published or cancelled.
+	// WillDelete says that the will was published or cancelled: Will, if it counts only
+	// as long as that will's message is the one that is kept.
 	WillDelete
 )
 
@@ -104,6 +117,8 @@ type Subscription struct {
 	RetainHandling    byte
 	// ID is the subscription identifier; 0 = none.
 	ID uint32
+	// Replaying says that retained messages are still to be sent for it.
+	Replaying bool
 }
 
 // Delivery is one message on its way to one session.

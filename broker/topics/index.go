@@ -29,6 +29,8 @@ type Index[S comparable] struct {
 	nextID  uint64
 	filters map[S]*filters
 	count   atomic.Int64
+	shared  atomic.Int64 // how many of them are shared
+	groups  atomic.Int64
 }
 
 // Matches is who gets the messages of one topic. It is immutable and shared.
@@ -58,6 +60,12 @@ func NewIndex[S comparable]() *Index[S] {
 // Len is the number of subscriptions.
 func (x *Index[S]) Len() int { return int(x.count.Load()) }
 
+// Shared is the number of shared subscriptions among them.
+func (x *Index[S]) Shared() int { return int(x.shared.Load()) }
+
+// Groups is the number of different shared subscriptions.
+func (x *Index[S]) Groups() int { return int(x.groups.Load()) }
+
 // Subscribe adds a subscription, or replaces the options of the one that the
 // subscriber already has with that very filter [MQTT-3.8.4-3]. A filter that begins
 // with $share/ is a shared subscription.
@@ -72,7 +80,11 @@ func (x *Index[S]) Subscribe(filter string, s S, opt Option) (existed bool) {
 	defer x.mu.Unlock()
 	n := x.grow(rest)
 	if shared {
-		existed = n.group(share, rest).members.put(m)
+		g := n.group(share, rest)
+		if g.members.list.n == 0 {
+			x.groups.Add(1)
+		}
+		existed = g.members.put(m)
 	} else {
 		if n.subs == nil {
 			n.subs = &set[S]{}
@@ -83,6 +95,9 @@ func (x *Index[S]) Subscribe(filter string, s S, opt Option) (existed bool) {
 	x.version.Add(1)
 	if !existed {
 		x.count.Add(1)
+		if shared {
+			x.shared.Add(1)
+		}
 		x.remember(s, filter)
 	}
 	return existed
@@ -186,12 +201,17 @@ func (x *Index[S]) remove(filter string, s S) bool {
 			return false
 		}
 	}
+	groups := len(n.groups)
 	if shared && !n.leaveGroup(share, s) || !shared && !n.leave(s) {
 		return false
 	}
+	x.groups.Add(int64(len(n.groups) - groups))
 	n.publish()
 	x.version.Add(1)
 	x.count.Add(-1)
+	if shared {
+		x.shared.Add(-1)
+	}
 	for n.parent != nil && n.empty() {
 		p := n.parent
 		switch n.level {

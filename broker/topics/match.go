@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+
+	"github.com/topicwire/topicwire/message"
 )
 
 // Match finds who gets a message published to topic. The result is shared and
@@ -28,6 +30,31 @@ func (x *Index[S]) Match(topic string) *Matches[S] {
 	m := merge(hits.list())
 	x.cache.put(hash, topic, version, m)
 	return m
+}
+
+// Group finds the shared subscription that a filter with its $share/ prefix names;
+// nil if nobody has it.
+func (x *Index[S]) Group(filter string) *Group[S] {
+	share, rest, shared := message.SplitShare(filter)
+	if !shared {
+		return nil
+	}
+	n := &x.root
+	for level := range strings.SplitSeq(rest, "/") {
+		if n = x.existing(n, level); n == nil {
+			return nil
+		}
+	}
+	m := n.found.Load()
+	if m == nil {
+		return nil
+	}
+	for i := range m.Groups {
+		if m.Groups[i].Name == share {
+			return &m.Groups[i]
+		}
+	}
+	return nil
 }
 
 // hits are the nodes whose filters match.

@@ -20,6 +20,7 @@ type CLI struct {
 	Serve   ServeCmd   `cmd:"" help:"Run the server."`
 	Dev     DevCmd     `cmd:"" help:"Run the server and show every message as it passes: publish, rule, function, reply."`
 	Check   CheckCmd   `cmd:"" help:"Check a configuration as the server would, and say everything that is wrong with it."`
+	Why     WhyCmd     `cmd:"" help:"Say what a client may do by the configuration's policies, and which statement says so."`
 	Schema  SchemaCmd  `cmd:"" help:"Print the JSON Schema of the configuration, for editors."`
 	Pub     PubCmd     `cmd:"" help:"Publish messages, as mosquitto_pub does."`
 	Sub     SubCmd     `cmd:"" help:"Subscribe and print messages, as mosquitto_sub does."`
@@ -28,6 +29,8 @@ type CLI struct {
 	Invoke  InvokeCmd  `cmd:"" help:"Invoke a function of the configuration and print its answer."`
 	Dead    DeadCmd    `cmd:"" help:"Look at the running server's dead letters: what could not be done. Try them again, or drop them."`
 	Bench   BenchCmd   `cmd:"" help:"Load a broker and measure it."`
+	Passwd  PasswdCmd  `cmd:"" help:"Write the file of users and passwords."`
+	Cert    CertCmd    `cmd:"" help:"Make certificates for development."`
 
 	Completion kongcompletion.Completion `cmd:"" help:"Set up your shell to complete topicwire's commands and flags."`
 	Version    VersionCmd                `cmd:"" help:"Print the version."`

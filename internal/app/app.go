@@ -17,7 +17,10 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/topicwire/topicwire/bridge"
+	"github.com/topicwire/topicwire/bridge/grip"
+	"github.com/topicwire/topicwire/bridge/grip/apigateway"
 	"github.com/topicwire/topicwire/broker"
+	"github.com/topicwire/topicwire/broker/auth"
 	"github.com/topicwire/topicwire/broker/listen"
 	"github.com/topicwire/topicwire/internal/config"
 	"github.com/topicwire/topicwire/internal/obs"
@@ -46,14 +49,23 @@ type app struct {
 	log     zerolog.Logger
 	metrics *prometheus.Registry
 
+	authority *auth.Authority
 	broker    *broker.Broker
 	mqtt      []mqttAddress
 	bridge    *bridge.Bridge
 	functions *functions
+	doors     *doors
 	web       *webServer
+	door      *grip.Door
+	gateway   *apigateway.Gateway
+	inner     *functionDoor // for functions that run here
 	live      *Live
+	keys      *auth.Keys          // the access keys that this server knows
+	auth      *auth.Authenticator // of the broker and the HTTP doors
+	authFiles *config.Watcher
 	certs     *listen.Certificates // nil without TLS listeners
 	tls       *tls.Config          // the same
+	durable   durable
 	stopping  atomic.Bool
 	reloads   int
 }
@@ -77,14 +89,31 @@ func Run(ctx context.Context, o Options) error {
 		a.log.Warn().Msg(w.String())
 	}
 
-	// Functions first: the rules are compiled against them.
-	if a.functions, err = newFunctions(cfg, a.log, a.metrics); err != nil {
+	// What was kept comes before those who keep something, and is closed after them.
+	defer a.closeStore()
+	if err := a.openStore(ctx, cfg); err != nil {
+		return err
+	}
+
+	// Functions first: the rules are compiled against them. They learn of the doors that
+	// they talk back through when their processes start.
+	a.keys, a.authority = new(auth.Keys), newAuthority(cfg)
+	a.doors = newDoors(a, cfg)
+	if a.functions, err = newFunctions(cfg, a.log, a.metrics, a.doors.env); err != nil {
 		return err
 	}
 	defer a.functions.close()
 	program, err := bridge.Compile(cfg.Rules, a.functions.current())
 	if err != nil {
 		return cfg.Explain(err)
+	}
+
+	// Who may connect: an authorizer is one of the functions.
+	if a.auth, err = newAuth(cfg, a.authOptions(cfg)); err != nil {
+		return err
+	}
+	if a.authFiles, err = config.NewWatcher(a.auth.Files()); err != nil {
+		return err
 	}
 
 	// The bridge publishes into the broker and the broker hands its messages to the
@@ -97,6 +126,11 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	a.bridge.Load(program)
+	if err := a.newDoor(cfg); err != nil {
+		a.broker.Close()
+		return err
+	}
+	defer a.inner.close(ctx)
 
 	// Every address is bound before anything runs, so that one in use ends the start.
 	if a.web, err = a.newWeb(ctx, cfg); err != nil {
@@ -110,9 +144,14 @@ func Run(ctx context.Context, o Options) error {
 func (a *app) run(ctx context.Context, cfg *config.Config, program *bridge.Program, reload *reloader) error {
 	stages := []stage{
 		{"functions", a.functions.Run},
+		{"auth", a.runAuth},
 		{"broker", func(ctx context.Context) error { return a.broker.Serve(ctx, a.accept) }},
+		{"doors", a.doors.Run}, // of the functions: those that the bridge waits for may use them
 		{"bridge", a.bridge.Run},
 		{"web", a.web.Run},
+		{"function door", a.inner.Run},
+		{"routes", a.door.Run},
+		{"api gateway", a.gateway.Run},
 		{"reload", reload.Run},
 	}
 	if a.certs != nil {
@@ -150,8 +189,11 @@ func (a *app) newBroker(cfg *config.Config) error {
 			return err
 		}
 		a.certs, a.tls = certs, certs.TLSConfig()
+		certs.OnClientsChanged(a.recheck)
 	}
-	b, err := broker.New(cfg.Config, broker.Options{Log: a.log, Metrics: a.metrics, TLS: a.tls, Version: a.options.Version})
+	b, err := broker.New(cfg.Config, broker.Options{
+		Log: a.log, Metrics: a.metrics, Auth: []auth.Method{a.auth}, Store: a.brokerStore(), TLS: a.tls, Version: a.options.Version, Policies: a.authority, Listens: a.listens,
+	})
 	if err != nil {
 		return err
 	}
@@ -168,7 +210,10 @@ func (a *app) newBroker(cfg *config.Config) error {
 }
 
 func (a *app) newBridge(ctx context.Context, cfg *config.Config) (err error) {
-	o := bridge.Options{Publisher: a.broker, MayReceive: a.broker.MayReceive, Outbox: cfg.Outbox, Log: a.log, Metrics: a.metrics}
+	o := bridge.Options{
+		Publisher: a.broker, MayReceive: a.broker.MayReceive, MayPublish: a.doors.functionMay,
+		Store: a.bridgeStore(), Outbox: cfg.Outbox, Log: a.log, Metrics: a.metrics,
+	}
 	if a.options.Live {
 		a.live = NewLive(a.options.Out, a.options.Color)
 		o.Observe = a.live.Observe
@@ -178,7 +223,19 @@ func (a *app) newBridge(ctx context.Context, cfg *config.Config) (err error) {
 }
 
 func (a *app) newWeb(ctx context.Context, cfg *config.Config) (*webServer, error) {
-	return newWebServer(ctx, a.log, a.routes(cfg), cfg.Listen.HTTP, cfg.Listen.HTTPS, a.tls)
+	handler := a.doors.open(cfg, a.routes(cfg))
+	if err := a.doors.listen(ctx); err != nil {
+		return nil, err
+	}
+	var shared *tls.Config
+	if a.certs != nil {
+		shared = a.certs.SharedTLSConfig()
+	}
+	web, err := newWebServer(ctx, a.log, handler, cfg.Listen.HTTP, cfg.Listen.HTTPS, shared, a.broker.TakeTLS)
+	if err != nil {
+		a.doors.close()
+	}
+	return web, err
 }
 
 // routes are the doors of the HTTP listener.
@@ -188,8 +245,8 @@ func (a *app) routes(cfg *config.Config) http.Handler {
 	mux.Handle(webSocketPath(cfg), a.broker.WebSocket())
 	mux.HandleFunc("GET /healthz", h.alive)
 	mux.HandleFunc("GET /readyz", h.ready)
-	admin{bridge: a.bridge, authorize: localOnly}.routes(mux)
-	mux.Handle("GET /metrics", promhttp.HandlerFor(a.metrics, promhttp.HandlerOpts{Registry: a.metrics}))
+	a.admin(mux, promhttp.HandlerFor(a.metrics, promhttp.HandlerOpts{Registry: a.metrics}))
+	mux.Handle("/", a.withManagement(a.door))
 	return mux
 }
 
@@ -206,7 +263,7 @@ func (a *app) checks() map[string]error {
 	if a.stopping.Load() {
 		stopping = errors.New("the server is stopping")
 	}
-	return map[string]error{"server": stopping}
+	return map[string]error{"server": stopping, "store": a.storeProblem()}
 }
 
 func logger(o Options, c obs.Config) zerolog.Logger {

@@ -103,5 +103,8 @@ func outcome(dir string) string {
 		fmt.Fprintf(&b, "function %s\n", name)
 	}
 	fmt.Fprintf(&b, "mqtt %v, http %v\n", c.Listen.MQTT, c.Listen.HTTP)
+	if c.Store.Dir != filepath.Join(dir, "data") {
+		fmt.Fprintf(&b, "store %q, durability %q, nats %+v\n", c.Store.Dir, c.Store.Durability, c.Store.NATS)
+	}
 	return b.String()
 }

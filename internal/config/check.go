@@ -22,7 +22,10 @@ func (l *loading) check() {
 	l.loader.Check(l.main, l.config)
 	l.config.Rules = rules
 	l.checkListen()
+	l.checkAuth()
 	l.checkRules()
+	l.checkPolicies()
+	l.checkRoutes()
 }
 
 // report adds a problem at a path of the configuration file.

@@ -99,9 +99,22 @@ func (r *ruleCheck) compile() {
 		r.report("", err.Error(), "")
 		return
 	}
-	for _, w := range program.Rules()[0].Program.Warnings() {
-		path := yamldoc.Join(r.path, "sql")
-		r.loader.Report(Problem{Position: r.tree.InText(path, w.Line, w.Column), Path: path, Message: prefixed(path, w.Message), Warning: true})
+	r.warnings(program)
+}
+
+// warnings reports what can never give a value, in the statement and in the templates;
+// with rules.strict it is an error.
+func (r *ruleCheck) warnings(program *bridge.Program) {
+	for _, w := range program.Warnings(0) {
+		path := yamldoc.Join(r.path, w.Path)
+		p := Problem{
+			Position: r.tree.InText(path, w.Line, w.Column), Path: path,
+			Message: prefixed(path, w.Message), Warning: !r.config.RuleSettings.Strict,
+		}
+		if !p.Warning {
+			p.Remedy = "correct it, or remove rules.strict"
+		}
+		r.loader.Report(p)
 	}
 }
 
@@ -131,7 +144,7 @@ func place(o origin, e *bridge.RuleError) (Problem, bool) {
 func explain(c *Config, err error) error {
 	var wrong bridge.RuleErrors
 	if !errors.As(err, &wrong) {
-		return err
+		return explainAuth(c, err)
 	}
 	var problems Problems
 	for _, e := range wrong {

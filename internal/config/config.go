@@ -6,25 +6,33 @@ package config
 
 import (
 	"github.com/topicwire/topicwire/bridge/function"
+	"github.com/topicwire/topicwire/bridge/grip"
 	"github.com/topicwire/topicwire/bridge/outbox"
 	"github.com/topicwire/topicwire/broker"
 	"github.com/topicwire/topicwire/broker/listen"
 	"github.com/topicwire/topicwire/internal/config/yamldoc"
+	"github.com/topicwire/topicwire/internal/natsd"
 	"github.com/topicwire/topicwire/internal/obs"
 )
 
-// Config is a configuration that has been checked. Paths of listen.tls and rules_dir
-// are resolved against the configuration file's folder; paths of functions start at
+// Config is a configuration that has been checked. Paths of listen.tls, store
+// and rules_dir are resolved against the configuration file's folder; paths of functions start at
 // Dir and are resolved by whoever runs them. The holder treats it as read-only.
 type Config struct {
 	broker.Config `yaml:",inline"`
 
-	Store     Store                      `yaml:"store" jsonschema_description:"Where sessions, queues, retained messages and the outbox are kept."`
+	Store     natsd.Config               `yaml:"store" jsonschema_description:"Where sessions, queues, retained messages and the outbox are kept."`
 	Outbox    outbox.Config              `yaml:"outbox" jsonschema_description:"Bounds of what waits for functions, and of what was given up."`
 	Functions map[string]function.Config `yaml:"functions" jsonschema_description:"The functions that rules may call, by name. Each is one of: an emulated Lambda (runtime and path), a real one (lambda), or an HTTP endpoint (http)."`
-	Rules     Rules                      `yaml:"rules" jsonschema_description:"Topic rules: a list, or a map from name to rule."`
+	Rules     Rules                      `yaml:"rules" jsonschema_description:"Topic rules: a list, or a map from name to rule. The map may hold settings for all rules besides: strict, sql_failures, integer_division; a list of rules then stands under list."`
 	RulesDir  string                     `yaml:"rules_dir" jsonschema:"example=rules" jsonschema_description:"A folder with more rules: each .yaml, .yml or .json file in it holds a rule, a list of rules, or {rules: [...]}. AWS IoT TopicRulePayload files are such files."`
+	Routes    []grip.RouteConfig         `yaml:"routes" jsonschema_description:"Which requests of the HTTP listener go to which function: plain WebSockets, long polling and HTTP streams."`
+	Grip      grip.Config                `yaml:"grip" jsonschema_description:"What routes share: the door for publishing to them, keys, history."`
+	Doors     Doors                      `yaml:"doors" jsonschema_description:"AWS's interfaces on the HTTP listener, for the aws command line and AWS's SDKs."`
 	Log       obs.Config                 `yaml:"log" jsonschema_description:"The server's log, on standard error."`
+
+	// RuleSettings stand under rules as well.
+	RuleSettings RuleSettings `yaml:"-"`
 
 	// Path is the configuration file as it was named, Dir its folder.
 	Path, Dir string `yaml:"-"`
@@ -34,7 +42,8 @@ type Config struct {
 	// Warnings are what works but hardly as meant.
 	Warnings Problems `yaml:"-"`
 
-	origins []origin // of Rules, in their order
+	main    *yamldoc.Tree // of the configuration file
+	origins []origin      // of Rules, in their order
 }
 
 // origin is where a rule was read.
@@ -46,11 +55,6 @@ type origin struct {
 // defaultConfig is what an empty file means.
 func defaultConfig() Config {
 	return Config{Config: broker.Config{Listen: listen.DefaultConfig()}}
-}
-
-// Store says where state is kept.
-type Store struct {
-	Dir string `yaml:"dir" jsonschema:"enum=memory" jsonschema_description:"memory: nothing outlives the process."`
 }
 
 // Problem is one thing that is wrong with a configuration, with its place and remedy.
@@ -75,8 +79,9 @@ func (e *Error) Error() string { return e.Problems.Error() }
 // Unwrap is the problems.
 func (e *Error) Unwrap() error { return e.Problems }
 
-// Explain gives the errors of [bridge.Compile] on the rules of c their places in the
-// files. Other errors come back as they are.
+// Explain gives the errors of [bridge.Compile] on the rules of c, and those of
+// [auth.Authenticator.Prepare] on its methods, their places in the files. Other errors
+// come back as they are.
 func (c *Config) Explain(err error) error { return explain(c, err) }
 
 // Where is the place of a rule in the files, for messages: the rule's index in Rules.

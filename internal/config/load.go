@@ -9,8 +9,11 @@ import (
 	"slices"
 
 	"github.com/topicwire/topicwire/bridge"
+	"github.com/topicwire/topicwire/bridge/grip"
+	"github.com/topicwire/topicwire/broker/auth/policy"
 	"github.com/topicwire/topicwire/broker/listen"
 	"github.com/topicwire/topicwire/internal/config/yamldoc"
+	"github.com/topicwire/topicwire/internal/natsd"
 )
 
 // Load reads and checks the configuration file at path, the rules in its rules_dir and
@@ -25,12 +28,15 @@ func LoadWith(path string, env func(name string) (string, bool)) (*Config, error
 	l := &loading{config: &c, loader: yamldoc.NewLoader(yamldoc.Options{
 		Env:       env,
 		Dir:       c.Dir,
-		Templates: []reflect.Type{reflect.TypeFor[bridge.RuleConfig]()},
+		Templates: []reflect.Type{reflect.TypeFor[bridge.RuleConfig](), reflect.TypeFor[policy.Statement](), reflect.TypeFor[grip.APIGatewayConfig]()},
 		OwnCheck:  []reflect.Type{reflect.TypeFor[bridge.RuleConfig]()},
 	})}
 	l.file(path)
 	l.rulesDir()
+	l.applyRuleSettings()
+	l.policyFiles()
 	l.check()
+	l.storeDir()
 	return l.done()
 }
 
@@ -40,6 +46,8 @@ type loading struct {
 	loader *yamldoc.Loader
 	main   *yamldoc.Tree // of the configuration file; nil if there is none
 	files  []string
+
+	policies map[string]policyOrigin // where each policy document stands
 }
 
 // done gives the result: the configuration, or everything that is wrong.
@@ -83,11 +91,14 @@ func (l *loading) file(path string) {
 	if e, ok := root.Get("listen"); ok && e.Value.Kind() != yamldoc.Null {
 		c.Listen = listen.Config{} // who writes the section says all of it
 	}
+	root, settings := l.splitRules(root)
 	l.main = l.loader.Decode(root, c)
+	l.ruleSettings(settings)
 	for i := range c.Rules {
 		c.origins = append(c.origins, origin{l.main, at("rules", i)})
 	}
-	for _, p := range []*string{&c.Listen.TLS.Cert, &c.Listen.TLS.Key, &c.RulesDir} {
+	c.main = l.main
+	for _, p := range slices.Concat(c.Auth.Paths(), c.Listen.TLS.Paths(), []*string{&c.RulesDir, &c.Grip.SignKey, &c.Store.NATS.Credentials, &c.Store.NATS.CA}) {
 		*p = l.resolved(*p)
 	}
 }
@@ -98,6 +109,19 @@ func (l *loading) resolved(path string) string {
 		return path
 	}
 	return filepath.Join(l.config.Dir, path)
+}
+
+// storeDir settles the folder of the store, once it is known whether the
+// configuration names one.
+func (l *loading) storeDir() {
+	s := &l.config.Store
+	switch {
+	case s.InMemory() || s.NATS.URL != "":
+	case s.Dir == "":
+		s.Dir = l.resolved(natsd.DefaultDir)
+	default:
+		s.Dir = l.resolved(s.Dir)
+	}
 }
 
 // maxFile is how large a file may be; 10,000 rules take 3 MB.

@@ -14,6 +14,8 @@ import (
 	"github.com/topicwire/topicwire/bridge/action"
 	"github.com/topicwire/topicwire/bridge/function"
 	"github.com/topicwire/topicwire/broker"
+	"github.com/topicwire/topicwire/broker/auth"
+	"github.com/topicwire/topicwire/broker/auth/policy"
 	"github.com/topicwire/topicwire/broker/listen"
 )
 
@@ -65,6 +67,8 @@ const (
 	nameRuleConfig  = "bridge.RuleConfig"
 	nameWrappedRule = "wrappedRule"
 	nameRule        = "rule"
+	nameSettings    = "config.RuleSettings"
+	settingPrefix   = "rules."
 )
 
 // schemaBuilder makes schemas of structs.
@@ -98,12 +102,18 @@ func (b *schemaBuilder) reflect(t reflect.Type) *jsonschema.Schema {
 			switch t {
 			case reflect.TypeFor[Rules](), reflect.TypeFor[listen.Addresses]():
 				return &jsonschema.Schema{}
+			case reflect.TypeFor[policy.Strings]():
+				return &jsonschema.Schema{Items: &jsonschema.Schema{Type: "string"}}
 			}
 			return nil
 		},
 	}
 	// What Rules are made of is reflected beside them.
-	for _, t := range []reflect.Type{reflect.TypeFor[bridge.RuleConfig](), t} {
+	parts := []reflect.Type{reflect.TypeFor[bridge.RuleConfig](), t}
+	if t == reflect.TypeFor[Config]() {
+		parts = append(parts, reflect.TypeFor[RuleSettings]())
+	}
+	for _, t := range parts {
 		maps.Copy(b.defs, r.ReflectFromType(t).Definitions)
 	}
 	for name, t := range types {
@@ -112,6 +122,7 @@ func (b *schemaBuilder) reflect(t reflect.Type) *jsonschema.Schema {
 		}
 	}
 	b.rules()
+	b.settings()
 	return &jsonschema.Schema{Version: jsonschema.Version, Ref: "#/$defs/" + b.names[t]}
 }
 
@@ -120,14 +131,19 @@ func (b *schemaBuilder) structure(def *jsonschema.Schema, t reflect.Type) {
 	for _, f := range fieldsOf(t) {
 		if p, ok := def.Properties.Get(f.name); ok {
 			b.property(p, f.Type, f.bytes)
+			if f.single {
+				b.single(p, f.Type)
+			}
 		}
 	}
 	switch t {
-	case reflect.TypeFor[action.Config]():
+	case reflect.TypeFor[action.Config](), reflect.TypeFor[auth.MethodConfig]():
 		one := uint64(1)
 		def.MinProperties, def.MaxProperties = &one, &one
 	case reflect.TypeFor[function.Config]():
 		def.OneOf = []*jsonschema.Schema{has("runtime"), has("lambda"), has("http")}
+	case reflect.TypeFor[auth.PolicyDocument](): // its file's name is short for it
+		setType(def, "object", "null", "string")
 	case reflect.TypeFor[broker.Limits](): // limits: aws-iot is short for its profile
 		setType(def, "object", "null", "string")
 		def.If = &jsonschema.Schema{Type: "string"}
@@ -160,6 +176,18 @@ func (b *schemaBuilder) rules() {
 	wrapped.Properties.Set(keyPayload, ref(nameRuleConfig))
 	b.defs[nameWrappedRule] = wrapped
 	b.defs[nameRule] = &jsonschema.Schema{If: has(keyPayload), Then: ref(nameWrappedRule), Else: ref(nameRuleConfig)}
+}
+
+// settings defines what may stand beside rules, each by itself.
+func (b *schemaBuilder) settings() {
+	def := b.defs[nameSettings]
+	if def == nil {
+		return
+	}
+	delete(b.defs, nameSettings)
+	for _, key := range ruleSettingKeys() {
+		b.defs[settingPrefix+key], _ = def.Properties.Get(key)
+	}
 }
 
 // namedRule is a rule in a list: nothing else names it.
@@ -213,8 +241,9 @@ func setType(s *jsonschema.Schema, types ...string) {
 // schemaField is a key of a struct.
 type schemaField struct {
 	reflect.StructField
-	name  string
-	bytes bool
+	name   string
+	bytes  bool
+	single bool // a list of one may stand without the list
 }
 
 // fieldsOf lists the keys of a struct, those of inlined structs among them.
@@ -226,7 +255,7 @@ func fieldsOf(t reflect.Type) []schemaField {
 		case f.Anonymous && name == "":
 			fields = append(fields, fieldsOf(f.Type)...)
 		case name != "" && name != "-":
-			fields = append(fields, schemaField{f, name, f.Tag.Get("unit") == "bytes"})
+			fields = append(fields, schemaField{f, name, f.Tag.Get("unit") == "bytes", f.Tag.Get("single") == "true"})
 		}
 	}
 	return fields

@@ -68,11 +68,14 @@ func TestSchemaCorpus(t *testing.T) {
 				"~", "[]", "{}", "[{name: a, sql: SELECT 1 FROM 'a'}]", "{a: {sql: SELECT 1 FROM 'a'}}",
 				"[{ruleName: a, topicRulePayload: {sql: SELECT 1 FROM 'a'}}]", "[{topicRulePayload: {name: a, sql: SELECT 1 FROM 'a'}}]",
 				"[{ruleName: a, sql: SELECT 1 FROM 'a'}]", "[{name: a, sql: SELECT 1 FROM 'a', actions: ~}]",
+				"{strict: true, a: {sql: SELECT 1 FROM 'a'}}", "{strict: false, list: [{name: a, sql: SELECT 1 FROM 'a'}]}",
+				"{strict: {sql: SELECT 1 FROM 'a'}, list: {sql: SELECT 1 FROM 'a'}}", "{sql_failures: log, integer_division: decimal}",
 			},
 			[]string{
 				"x", "[x]", "[~]", "{a: ~}", "[{sql: SELECT 1 FROM 'a'}]", "[{name: a}]", "[{name: a b, sql: SELECT 1 FROM 'a'}]",
 				"[{topicRulePayload: {sql: SELECT 1 FROM 'a'}}]", "[{name: a, topicRulePayload: {sqll: SELECT 1 FROM 'a'}}]",
 				"[{name: a, sql: SELECT 1 FROM 'a', x-note: 1}]",
+				"{strict: yes}", "{sql_failures: never}", "{integer_division: [decimal]}", "{list: [{sql: SELECT 1 FROM 'a'}]}", "{stricter: true}",
 			},
 		},
 		{
@@ -93,6 +96,14 @@ func TestSchemaCorpus(t *testing.T) {
 				"{topic: a, payload: \"${topic()}\", user_properties: {a: 1}, expect: {actions: []}}", "{name: 1, topic: a, payload: false, expect: {actions: [{lambda: {}}]}}",
 			},
 			[]string{"~", "x", "{}", "{topic: a}", "{expect: {no_match: true}}", "{topic: a, payload: ~, expect: {no_match: true}}", "{topic: a, expect: {paylod: 1, no_match: true}}"},
+		},
+		{
+			"auth: {methods: [%s]}",
+			[]string{
+				"{anonymous: {}}", "{password: {file: a}}", "{jwt: {keys: [a.pem], algorithms: [RS256]}}", "{jwt: {keys: [a.pem], token: {password: true}, leeway: 30s}}",
+				"{sigv4: {keys: [{id: AKIA1, secret: 01234567890123456789}]}}",
+			},
+			[]string{"{}", "~", "x", "{anonymous: {a: b}}", "{password: {}}", "{anonymous: {}, password: {file: a}}", "{jwt: {keys: a.pem}}", "{jwt: {keys: [a.pem], algorithms: [none]}}", "{kerberos: {}}"},
 		},
 		{"%s", []string{"x-anything: [1, 2]", "$schema: a", "{}"}, []string{"[]", "x", "unknown: 1"}},
 	} {

@@ -25,6 +25,18 @@ func (b *schemaBuilder) property(p *jsonschema.Schema, t reflect.Type, bytes boo
 	case reflect.TypeFor[Rules]():
 		setType(p, "array", "object", "null")
 		p.Items, p.AdditionalProperties = b.namedRule(), ref(nameRule)
+		if b.defs[nameSettings] == nil {
+			return // a rule file has none
+		}
+		p.Properties = jsonschema.NewProperties()
+		for _, key := range ruleSettingKeys() { // or a rule of that name
+			p.Properties.Set(key, &jsonschema.Schema{
+				If: &jsonschema.Schema{Type: "object"}, Then: ref(nameRule), Else: ref(settingPrefix + key),
+			})
+		}
+		p.Properties.Set(keyList, &jsonschema.Schema{
+			If: &jsonschema.Schema{Type: "array"}, Then: &jsonschema.Schema{Items: b.namedRule()}, Else: ref(nameRule),
+		})
 		return
 	case reflect.TypeFor[listen.Addresses]():
 		setType(p, "string", "number", "boolean", "array")
@@ -67,6 +79,24 @@ func (b *schemaBuilder) property(p *jsonschema.Schema, t reflect.Type, bytes boo
 		if bytes {
 			p.Pattern = orReference(sizeForm)
 		}
+	}
+}
+
+// single lets a list of one stand without the list, also inside maps.
+func (b *schemaBuilder) single(p *jsonschema.Schema, t reflect.Type) {
+	switch t.Kind() {
+	case reflect.Map:
+		if p.AdditionalProperties != nil {
+			b.single(p.AdditionalProperties, t.Elem())
+		}
+	case reflect.Slice:
+		if t.Elem().Kind() == reflect.Struct {
+			setType(p, "array", "object", "null")
+			p.If, p.Then = &jsonschema.Schema{Type: "object"}, p.Items
+			return
+		}
+		setType(p, append([]string{"array", "null"}, textTypes[:]...)...)
+	default:
 	}
 }
 

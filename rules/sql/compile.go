@@ -29,17 +29,25 @@ type compiler struct {
 	aliases   []string // of the nested queries around, outermost first
 	template  bool     // it is a substitution template
 	fallback  bool     // it is the second argument of get_or_default
-	outside   bool     // something outside is called
-	used      bool     // a variable is used
-	folded    int      // the work that constant expressions took
-	watch     *watch   // notes what every expression gives; nil but for Explain
+	options   []Option
+	outside   bool   // something outside is called
+	used      bool   // a variable is used
+	folded    int    // the work that constant expressions took
+	watch     *watch // notes what every expression gives; nil but for Explain
 	err       *Error
 	warnings  []*Error
 }
 
+// Option is a choice where AWS's documents contradict themselves.
+type Option uint8
+
+// DecimalDivision makes 7/2 3.5 and not 3: AWS's table of operators says that two Ints
+// give an Int, and an example of its own does not. The templates of a program share it.
+const DecimalDivision Option = 1
+
 // Compile checks a statement and prepares it to run. The error is an *Error with the
 // place of the first thing that is wrong.
-func Compile(src string, v Version) (*Program, error) {
+func Compile(src string, v Version, options ...Option) (*Program, error) {
 	version, err := v.resolve()
 	if err != nil {
 		return nil, newError(src, 0, err.Error())
@@ -52,7 +60,7 @@ func Compile(src string, v Version) (*Program, error) {
 	if p.err != nil {
 		return nil, p.err
 	}
-	c := &compiler{src: src, version: version, variables: map[string]int{}}
+	c := &compiler{src: src, version: version, variables: map[string]int{}, options: options}
 	prog := c.statement(s)
 	if c.err != nil {
 		return nil, c.err
@@ -77,7 +85,7 @@ func (c *compiler) warn(at int, format string, args ...any) {
 
 // statement compiles a whole rule.
 func (c *compiler) statement(s *statement) *Program {
-	p := &Program{version: c.version, parsed: s}
+	p := &Program{version: c.version, parsed: s, options: c.options}
 	for i, v := range s.variables {
 		c.setting = v.name
 		p.variables = append(p.variables, assigned{v.name, c.expr(v.value).run})

@@ -1,6 +1,9 @@
 package sql
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // node compiles one node of an expression.
 func (c *compiler) node(e expr) code {
@@ -196,6 +199,9 @@ func (c *compiler) binary(e *binary) code {
 		run = func(in *Input) value { return in.plus(l.run(in), r.run(in)) }
 	default:
 		run = func(in *Input) value { return arithmetic(op, l.run(in), r.run(in)) }
+		if op == opDivide && slices.Contains(c.options, DecimalDivision) {
+			run = func(in *Input) value { return quotient(l.run(in), r.run(in)) }
+		}
 	}
 	if l.fixed && r.fixed {
 		return c.fold(e.opAt, run, fmt.Sprintf("%s %s %s", l.value.kind, op, r.value.kind), l, r)

@@ -184,3 +184,12 @@ func arithmetic(op operator, a, b value) value {
 		return remainder(a, b)
 	}
 }
+
+// quotient is / where two Ints give a Decimal.
+func quotient(a, b value) value {
+	if a, b = toNumber(a), toNumber(b); !a.defined() || !b.defined() || isZero(b) {
+		return undefined
+	}
+	a.kind = kindDecimal
+	return calculate(decimals.Quo, a, b)
+}

@@ -19,6 +19,7 @@ type Program struct {
 	pure      bool
 	pureSet   bool // the SET variables call nothing outside
 	warnings  []*Error
+	options   []Option
 }
 
 // assigned is a SET variable.

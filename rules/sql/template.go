@@ -32,8 +32,11 @@ func CompileTemplate(src string, v Version, p *Program) (*Template, error) {
 		return nil, newError(src, 0, err.Error())
 	}
 	c := &compiler{src: src, version: version, variables: map[string]int{}, template: true}
-	if p != nil && len(p.names) > 0 {
-		c.variables = p.names
+	if p != nil {
+		c.options = p.options
+		if len(p.names) > 0 {
+			c.variables = p.names
+		}
 	}
 	t := &Template{version: version}
 	var plain strings.Builder

@@ -41,7 +41,8 @@ type where struct {
 // ("3s", "7d"), any, and types with DecodeNode, UnmarshalConfig or UnmarshalText. Of the
 // jsonschema tag it obeys required, enum, minimum and maximum; `unit:"bytes"` lets an
 // integer be written as "128KB"; `short:"true"` marks the field that a scalar means where
-// the whole struct could stand.
+// the whole struct could stand; `single:"true"` lets a list of one be written without the
+// list, also inside maps.
 //
 // Text keeps what was written also where it looks like a number or a truth value.
 // Lists, maps and structs may be empty (null); other values may not.
@@ -157,6 +158,13 @@ func (d *Decoder) kind(n *Node, v reflect.Value, w where) {
 }
 
 func (d *Decoder) list(n *Node, v reflect.Value, w where) {
+	single := w.rules.single && (n.kind == Scalar || n.kind == Map)
+	w.rules.single = false // what is inside is no list
+	if single {
+		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+		d.value(n, v.Index(0), where{path: w.path + "[0]", key: w.key, template: w.template, rules: w.rules})
+		return
+	}
 	switch n.kind {
 	case Null:
 	case List:
