@@ -504,3 +504,40 @@ func TestReplayUnderTraffic(t *testing.T) {
 		}
 	})
 }
+
+// A statement whose function stays down is evaluated again until the message is too
+// old; then the error action runs, and the letter can be replayed, which runs the
+// actions and no error action again.
+func TestStatementWhoseFunctionIsDown(t *testing.T) {
+	var down atomic.Bool
+	down.Store(true)
+	f := functions{"g": func(_ context.Context, p []byte) ([]byte, error) {
+		if down.Load() {
+			return nil, errServer
+		}
+		return p, nil
+	}, "f": throws(errThrown)}
+	r := withError(rule("r", "SELECT aws_lambda('g', *) AS g FROM 'in'", lambda("f")), republish("errors"))
+	virtual(t, bridge.Options{}, []bridge.RuleConfig{r}, f, func(t *testing.T, b *bridge.Bridge, out *broker) {
+		t.Helper()
+		accept(t, b, msg("in", "{}"))
+		after(5 * time.Hour)
+		if n := len(out.all()); n != 0 {
+			t.Fatalf("%d error actions too early", n)
+		}
+		after(2 * time.Hour)
+		all := out.all()
+		if len(all) != 1 || !strings.Contains(string(all[0].Payload), `"failedAction":"RuleExecution"`) || !strings.Contains(string(all[0].Payload), "503") {
+			t.Fatalf("published: %+v", all)
+		}
+		down.Store(false)
+		if n, err := b.ReplayLetters(bridge.LetterFilter{Error: "503"}, 0, ""); n != 1 || err != nil {
+			t.Errorf("%d replayed, %v", n, err)
+		}
+		after(time.Minute)
+		letters := b.Letters(bridge.LetterFilter{})
+		if len(letters) != 1 || letters[0].Job.Spec.Resource() != "f" || len(out.all()) != 1 {
+			t.Errorf("%d letters, %d error actions", len(letters), len(out.all()))
+		}
+	})
+}
