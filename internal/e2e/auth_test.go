@@ -11,6 +11,8 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -288,4 +290,24 @@ func TestMosquittoPasswordFile(t *testing.T) {
 	if r := testkit.Command(t, strings.NewReader("wrong\n"), program, "passwd", path, "ada", "--check"); r.Code != 1 {
 		t.Error(r.Stderr)
 	}
+}
+
+// mqtt.js in Chromium with a JSON Web Token: in the URL, and as the password.
+func TestBrowserWithToken(t *testing.T) {
+	root := testkit.Root()
+	chromium := testkit.Need(t, "chromium", "chromium")
+	node := testkit.Need(t, "node", "nodejs")
+	page := filepath.Join(root, "examples", "browser")
+	testkit.NeedFile(t, filepath.Join(page, "node_modules", "mqtt"), "run make deps")
+	testkit.NeedFile(t, filepath.Join(root, "internal", "e2e", "node_modules", "playwright-core"), "run make deps")
+	f := serveFleet(t)
+	web := httptest.NewServer(http.StripPrefix("/", http.FileServer(http.Dir(page))))
+	t.Cleanup(web.Close)
+	r := testkit.Command(t, nil, node, filepath.Join(root, "internal", "e2e", "browser_jwt.mjs"), chromium, web.URL+"/style.css",
+		"ws://"+f.HTTP+"/mqtt", f.token(t, time.Minute), f.token(t, -time.Minute))
+	if r.Code != 0 {
+		t.Fatalf("exit status %d:\n%s", r.Code, r.Stderr)
+	}
+	sameJSON(t, `{"url": "page/1 hello", "password": "page/1 hello", "expired": "error 134", "none": "error 135"}`, r.Stdout)
+	f.noSecrets(t)
 }
