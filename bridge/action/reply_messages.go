@@ -101,7 +101,8 @@ func (s *Services) outgoing(t *Task, spec *ReplySpec, raw json.RawMessage) (*mes
 	if err := strict(raw, &o); err != nil {
 		return nil, err
 	}
-	if o.Topic == "" {
+	named := o.Topic != ""
+	if !named {
 		if o.Topic, _ = s.replyTopic(t.Message, spec); o.Topic == "" {
 			return nil, errNoTopic
 		}
@@ -125,7 +126,7 @@ func (s *Services) outgoing(t *Task, spec *ReplySpec, raw json.RawMessage) (*mes
 			return nil, errRender("properties", err)
 		}
 	}
-	if l := t.Spec.Lambda; l != nil && s.MayPublish != nil && !s.MayPublish(l.Function, m.Topic, m.Retain) {
+	if l := t.Spec.Lambda; named && l != nil && s.MayPublish != nil && !s.MayPublish(l.Function, m.Topic, m.Retain) {
 		return nil, fmt.Errorf("topic %.200q: %w", m.Topic, errMayNot)
 	}
 	return m, nil

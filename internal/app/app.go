@@ -18,6 +18,7 @@ import (
 
 	"github.com/topicwire/topicwire/bridge"
 	"github.com/topicwire/topicwire/bridge/grip"
+	"github.com/topicwire/topicwire/bridge/grip/apigateway"
 	"github.com/topicwire/topicwire/broker"
 	"github.com/topicwire/topicwire/broker/auth"
 	"github.com/topicwire/topicwire/broker/listen"
@@ -56,6 +57,8 @@ type app struct {
 	doors     *doors
 	web       *webServer
 	door      *grip.Door
+	gateway   *apigateway.Gateway
+	inner     *functionDoor // for functions that run here
 	live      *Live
 	keys      *auth.Keys          // the access keys that this server knows
 	auth      *auth.Authenticator // of the broker and the HTTP doors
@@ -94,7 +97,8 @@ func Run(ctx context.Context, o Options) error {
 
 	// Functions first: the rules are compiled against them. They learn of the doors that
 	// they talk back through when their processes start.
-	a.doors = newDoors(a, cfg.Doors)
+	a.keys, a.authority = new(auth.Keys), newAuthority(cfg)
+	a.doors = newDoors(a, cfg)
 	if a.functions, err = newFunctions(cfg, a.log, a.metrics, a.doors.env); err != nil {
 		return err
 	}
@@ -105,7 +109,6 @@ func Run(ctx context.Context, o Options) error {
 	}
 
 	// Who may connect: an authorizer is one of the functions.
-	a.keys, a.authority = new(auth.Keys), newAuthority(cfg)
 	if a.auth, err = newAuth(cfg, a.authOptions(cfg)); err != nil {
 		return err
 	}
@@ -118,17 +121,21 @@ func Run(ctx context.Context, o Options) error {
 	if err := a.newBroker(cfg); err != nil {
 		return err
 	}
-	a.newBridge()
+	if err := a.newBridge(ctx, cfg); err != nil {
+		a.broker.Close()
+		return err
+	}
 	a.bridge.Load(program)
 	if err := a.newDoor(cfg); err != nil {
 		a.broker.Close()
 		return err
 	}
+	defer a.inner.close(ctx)
 
 	// Every address is bound before anything runs, so that one in use ends the start.
 	if a.web, err = a.newWeb(ctx, cfg); err != nil {
 		a.broker.Close()
-		return err
+		return errors.Join(err, a.bridge.Close())
 	}
 	return a.run(ctx, cfg, program, reloader)
 }
@@ -142,7 +149,9 @@ func (a *app) run(ctx context.Context, cfg *config.Config, program *bridge.Progr
 		{"doors", a.doors.Run}, // of the functions: those that the bridge waits for may use them
 		{"bridge", a.bridge.Run},
 		{"web", a.web.Run},
+		{"function door", a.inner.Run},
 		{"routes", a.door.Run},
+		{"api gateway", a.gateway.Run},
 		{"reload", reload.Run},
 	}
 	if a.certs != nil {
@@ -200,13 +209,17 @@ func (a *app) newBroker(cfg *config.Config) error {
 	return nil
 }
 
-func (a *app) newBridge() {
-	o := bridge.Options{Publisher: a.broker, MayReceive: a.broker.MayReceive, Log: a.log, Metrics: a.metrics}
+func (a *app) newBridge(ctx context.Context, cfg *config.Config) (err error) {
+	o := bridge.Options{
+		Publisher: a.broker, MayReceive: a.broker.MayReceive, MayPublish: a.doors.functionMay,
+		Store: a.bridgeStore(), Outbox: cfg.Outbox, Log: a.log, Metrics: a.metrics,
+	}
 	if a.options.Live {
 		a.live = NewLive(a.options.Out, a.options.Color)
 		o.Observe = a.live.Observe
 	}
-	a.bridge = bridge.New(o)
+	a.bridge, err = bridge.New(ctx, o)
+	return err
 }
 
 func (a *app) newWeb(ctx context.Context, cfg *config.Config) (*webServer, error) {
@@ -233,7 +246,7 @@ func (a *app) routes(cfg *config.Config) http.Handler {
 	mux.HandleFunc("GET /healthz", h.alive)
 	mux.HandleFunc("GET /readyz", h.ready)
 	a.admin(mux, promhttp.HandlerFor(a.metrics, promhttp.HandlerOpts{Registry: a.metrics}))
-	mux.Handle("/", a.door)
+	mux.Handle("/", a.withManagement(a.door))
 	return mux
 }
 

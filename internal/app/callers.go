@@ -13,11 +13,9 @@ import (
 	"sync"
 
 	"github.com/topicwire/topicwire/broker/auth"
+	"github.com/topicwire/topicwire/internal/config"
 	"github.com/topicwire/topicwire/message"
 )
-
-// methodFunction is the method of a function's principal.
-const methodFunction = "function"
 
 // functionKeys are the access keys with which the functions of this server sign. Each
 // function has one from its first process on, as long as the server lives: a process of
@@ -25,12 +23,13 @@ const methodFunction = "function"
 type functionKeys struct {
 	table *auth.Keys
 
-	mu     sync.Mutex
-	issued map[string]auth.Key // by function
+	mu        sync.Mutex
+	principal func(name string) *auth.Principal // by the configuration that holds now
+	issued    map[string]auth.Key               // by function
 }
 
-func newFunctionKeys() *functionKeys {
-	return &functionKeys{table: new(auth.Keys), issued: make(map[string]auth.Key)}
+func newFunctionKeys(table *auth.Keys, principal func(name string) *auth.Principal) *functionKeys {
+	return &functionKeys{table: table, principal: principal, issued: make(map[string]auth.Key)}
 }
 
 // of is the key of a function.
@@ -39,11 +38,23 @@ func (k *functionKeys) of(name string) auth.Key {
 	defer k.mu.Unlock()
 	key, ok := k.issued[name]
 	if !ok {
-		key = auth.Key{ID: "ASIA" + rand.Text()[:16], Secret: secret(), Principal: functionPrincipal(name)}
+		key = auth.Key{ID: "ASIA" + rand.Text()[:16], Secret: secret(), Principal: k.principal(name)}
 		k.issued[name] = key
 		k.table.Put(key)
 	}
 	return key
+}
+
+// load puts the principals of another configuration behind the keys.
+func (k *functionKeys) load(principal func(name string) *auth.Principal) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.principal = principal
+	for name, key := range k.issued {
+		key.Principal = principal(name)
+		k.issued[name] = key
+		k.table.Put(key)
+	}
 }
 
 func secret() string {
@@ -52,9 +63,34 @@ func secret() string {
 	return base64.RawURLEncoding.EncodeToString(b[:])
 }
 
-// functionPrincipal is who the processes of a function are.
-func functionPrincipal(name string) *auth.Principal {
-	return &auth.Principal{Name: name, Method: methodFunction, Policy: auth.AllowAll{}}
+// functionPrincipals says who the processes of a function are: somebody who may do what
+// the function's policies allow. As long as everybody on this machine may do everything,
+// a function without policies may too: it could just leave its signature out.
+func (a *app) functionPrincipals(cfg *config.Config) func(name string) *auth.Principal {
+	open := authorityOptions(cfg).Open && len(cfg.Auth.Attach) == 0
+	return func(name string) *auth.Principal {
+		policies := cfg.Functions[name].Policy
+		if open && len(policies) == 0 {
+			return &auth.Principal{Name: name, Method: auth.MethodFunction, Policy: auth.AllowAll{}}
+		}
+		return a.authority.Function(name, policies)
+	}
+}
+
+// functionMay says whether a function may publish to a topic that its answer names.
+func (d *doors) functionMay(nameOrARN, topic string, retain bool) bool {
+	p := d.keys.who(d.a.functions.current().Resolve(nameOrARN))
+	return p.May(auth.Publish, topic) && (!retain || p.May(auth.RetainPublish, topic))
+}
+
+// who is a function's principal.
+func (k *functionKeys) who(name string) *auth.Principal {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if key, ok := k.issued[name]; ok {
+		return key.Principal
+	}
+	return k.principal(name)
 }
 
 // caller says who makes a request, and how many rules and functions have passed what
@@ -74,7 +110,7 @@ func (d *doors) caller(r *http.Request, body []byte) (*auth.Principal, uint8, er
 // Whoever is no function and sends no trace begins at 0.
 func (d *doors) hops(r *http.Request, p *auth.Principal) uint8 {
 	cause, known := message.TraceHops(r.Header.Get("X-Amzn-Trace-Id"), r.Header.Get("Tracestate"))
-	if !known && p.Method == methodFunction {
+	if !known && p.Method == auth.MethodFunction {
 		cause, _ = d.a.functions.current().Hops(p.Name, r.Header.Get("X-Amz-Security-Token"))
 		known = true
 	}
@@ -87,17 +123,32 @@ func (d *doors) hops(r *http.Request, p *auth.Principal) uint8 {
 	return cause + 1
 }
 
-// anybodyHere is who makes a request as long as no authentication is configured: a
-// function of this server if it uses its key, else whoever is on this machine and is no
-// web page.
-func (d *doors) anybodyHere(r *http.Request) (*auth.Principal, error) {
+// identify says who makes a request: whoever the configured methods find. Who shows
+// nothing that they know is let in only on this machine, and only as long as nobody has
+// to show anything.
+func (d *doors) identify(r *http.Request) (*auth.Principal, error) {
+	p, err := d.a.caller(r)
+	if err != nil || !anonymous(p) {
+		return p, err
+	}
 	if why := notLocal(r); why != "" {
-		return nil, fmt.Errorf("%w: without authentication configured this door is for programs on this machine, and %s", auth.ErrRefused, why)
+		return nil, &notLocalError{why}
 	}
 	if key, ok := d.keys.table.Find(accessKeyID(r)); ok {
 		return key.Principal, nil
 	}
-	return &auth.Principal{Policy: auth.AllowAll{}}, nil
+	return p, nil
+}
+
+// notLocalError refuses somebody without credentials.
+type notLocalError struct{ why string }
+
+func (e *notLocalError) Error() string {
+	return "without credentials this door is for programs on this machine, and " + e.why
+}
+
+func anonymous(p *auth.Principal) bool {
+	return p.Name == "" && (p.Method == "" || p.Method == "anonymous")
 }
 
 // notLocal says why a request may not come from a program on this machine: a web page,

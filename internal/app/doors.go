@@ -20,17 +20,15 @@ type doors struct {
 	keys   *functionKeys
 	lambda *invokeapi.Handler
 	iot    *iotdata.Handler
-	// identify says who makes a request.
-	identify func(r *http.Request) (*auth.Principal, error)
 
 	endpoint string // where the functions find them; empty until they are open
 	private  *privateServer
 }
 
-func newDoors(a *app, which config.Doors) *doors {
-	d := &doors{a: a, which: which, keys: newFunctionKeys()}
-	d.identify = d.anybodyHere
-	return d
+// newDoors makes the doors, closed. What they need of a besides its configuration has
+// to be there when they are opened.
+func newDoors(a *app, cfg *config.Config) *doors {
+	return &doors{a: a, which: cfg.Doors, keys: newFunctionKeys(a.keys, a.functionPrincipals(cfg))}
 }
 
 // open makes the doors and puts them before another handler.
@@ -112,29 +110,41 @@ func (d *doors) env(name, token string) map[string]string {
 
 func (d *doors) iotCaller(r *http.Request, body []byte) (iotdata.Caller, error) {
 	p, hops, err := d.caller(r, body)
+	if local, ok := errors.AsType[*notLocalError](err); ok {
+		return iotdata.Caller{}, &iotdata.Error{Status: http.StatusForbidden, Type: "ForbiddenException", Message: local.Error()}
+	}
 	return iotdata.Caller{Principal: p, Hops: hops}, err
 }
 
 func (d *doors) lambdaCaller(r *http.Request, body []byte) (invokeapi.Caller, error) {
 	p, hops, err := d.caller(r, body)
-	switch {
-	case errors.Is(err, auth.ErrNotMine):
-		return invokeapi.Caller{}, &invokeapi.Error{Status: http.StatusForbidden, Type: "MissingAuthenticationTokenException", Message: err.Error()}
-	case errors.Is(err, auth.ErrRefused):
-		return invokeapi.Caller{}, &invokeapi.Error{Status: http.StatusForbidden, Type: "AccessDeniedException", Message: err.Error()}
-	case err != nil:
-		return invokeapi.Caller{}, err
+	if err != nil {
+		return invokeapi.Caller{}, d.stranger(r, err)
 	}
-	return invokeapi.Caller{Name: p.Name, Hops: hops, May: mayInvoke(p)}, nil
+	return invokeapi.Caller{Name: p.Name, Hops: hops, May: func(action, function string) bool {
+		if action == invokeapi.ActionInvoke {
+			return p.May(auth.InvokeFunction, function)
+		}
+		return p.May(auth.Admin, "")
+	}}, nil
 }
 
-// mayInvoke is what a principal may do with functions: whoever may do everything may do
-// that too, and a function may invoke the others. nil means everything.
-func mayInvoke(p *auth.Principal) func(action, arn string) bool {
-	if _, everything := p.Policy.(auth.AllowAll); everything || p.Method == methodFunction {
-		return nil
+// stranger is the Lambda door's answer for a caller whom nobody knows.
+func (d *doors) stranger(r *http.Request, err error) error {
+	if local, ok := errors.AsType[*notLocalError](err); ok {
+		return &invokeapi.Error{Status: http.StatusForbidden, Type: "AccessDeniedException", Message: local.Error()}
 	}
-	return func(string, string) bool { return false }
+	d.a.log.Debug().Err(err).Str("remote", r.RemoteAddr).Msg("the caller of the Lambda interface was refused")
+	switch auth.HTTPStatus(err) {
+	case http.StatusUnauthorized:
+		return &invokeapi.Error{Status: http.StatusForbidden, Type: "MissingAuthenticationTokenException", Message: "Missing Authentication Token"}
+	case http.StatusForbidden:
+		return &invokeapi.Error{Status: http.StatusForbidden, Type: "InvalidSignatureException", Message: "the credentials are refused"}
+	case http.StatusTooManyRequests:
+		return &invokeapi.Error{Status: http.StatusTooManyRequests, Type: "TooManyRequestsException", Message: "too many wrong credentials", Reason: "CallerRateLimitExceeded"}
+	default:
+		return &invokeapi.Error{Status: http.StatusServiceUnavailable, Type: "ServiceException", Message: "the credentials cannot be checked now"}
+	}
 }
 
 // callable is the functions as the Lambda door sees them: those of the configuration that

@@ -10,6 +10,7 @@ import (
 
 	"github.com/topicwire/topicwire/bridge"
 	"github.com/topicwire/topicwire/bridge/function"
+	"github.com/topicwire/topicwire/bridge/grip"
 	"github.com/topicwire/topicwire/broker/auth"
 	"github.com/topicwire/topicwire/broker/listen"
 	"github.com/topicwire/topicwire/internal/config"
@@ -38,6 +39,9 @@ func Check(path string) (*config.Config, error) {
 		}
 	}
 	if _, err := newAuth(cfg, auth.Options{}); err != nil {
+		return nil, err
+	}
+	if err := grip.CheckKeys(cfg.Grip); err != nil {
 		return nil, err
 	}
 	return cfg, nil

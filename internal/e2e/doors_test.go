@@ -51,7 +51,7 @@ const loops = `
 listen: {mqtt: 127.0.0.1:0, http: 127.0.0.1:0}
 functions:
   publisher: {runtime: nodejs, path: PATH, handler: loop.publisher, timeout: 20s}
-  invoker: {runtime: nodejs, path: PATH, handler: loop.invoker, timeout: 30s, concurrency: 20}
+  invoker: {runtime: nodejs, path: PATH, handler: loop.invoker, timeout: 30s, concurrency: 20, concurrency_per_environment: 20}
 rules:
   - name: around
     sql: SELECT * FROM 'around'
@@ -267,4 +267,58 @@ func pythonWith(t *testing.T, module, debianPackage string) string {
 	}
 	testkit.Missing(t, "the Python module "+module+" is missing: apt-get install "+debianPackage)
 	return ""
+}
+
+// streamCode answers word by word, as a language model does.
+const streamCode = `
+exports.words = awslambda.streamifyResponse(async (event, out) => {
+  for (const word of event.say.split(' ')) {
+    out.write(word + ' ');
+    await new Promise((r) => setTimeout(r, 5));
+  }
+  if (event.fail) throw new RangeError('no more');
+  out.end();
+});
+exports.several = async (event) => ({ publish: event.topics.map((topic) => ({ topic, payload: topic.toUpperCase(), qos: 1 })) });
+`
+
+func TestStreamedAndSeveralReplies(t *testing.T) {
+	testkit.Need(t, "node", "nodejs")
+	dir := t.TempDir()
+	testkit.WriteFiles(t, dir, map[string]string{"code/f.js": streamCode, "config.yaml": `
+listen: {mqtt: 127.0.0.1:0}
+functions:
+  words: {runtime: nodejs, path: code, handler: f.words, timeout: 20s}
+  several: {runtime: nodejs, path: code, handler: f.several, timeout: 20s}
+rules:
+  - name: say
+    sql: SELECT * FROM 'say'
+    actions: [{lambda: {function: words, reply: {topic: said, qos: 1, stream: true}}}]
+  - name: fan
+    sql: SELECT * FROM 'fan'
+    actions: [{lambda: {function: several, reply: {format: messages}}}]
+    errorAction: {republish: {topic: errors}}
+`})
+	s := testkit.Serve(t, binary.Path(t), filepath.Join(dir, "config.yaml"))
+	sub := subscribe(t, s.MQTT, "-V", "mqttv5", "-q", "1", "-t", "said", "-t", "out/#", "-t", "errors", "-F", "%t [%p] %P")
+	publish(t, s.MQTT, "-q", "1", "-t", "say", "-m", `{"say":"never gonna give"}`)
+	for i, want := range []string{"[never ]", "[gonna ]", "[give ]"} {
+		line := sub.waitFor("said " + want)
+		if !strings.HasSuffix(strings.TrimSpace(line), "sequence:"+string(rune('0'+i))) {
+			t.Errorf("piece %d: %s", i, line)
+		}
+	}
+	sub.waitFor("sequence:3 end:ok")
+	publish(t, s.MQTT, "-q", "1", "-t", "say", "-m", `{"say":"x","fail":true}`)
+	line := sub.waitFor("sequence:1 end:error")
+	if !strings.Contains(line, `"errorType":"RangeError"`) {
+		t.Errorf("the end of a stream that broke: %s", line)
+	}
+	publish(t, s.MQTT, "-q", "1", "-t", "fan", "-m", `{"topics":["out/a","out/b"]}`)
+	sub.waitFor("out/a [OUT/A]")
+	sub.waitFor("out/b [OUT/B]")
+	publish(t, s.MQTT, "-q", "1", "-t", "fan", "-m", `{"topics":["out/c","out/#"]}`)
+	if line := sub.waitFor("errors ["); !strings.Contains(line, `publish[1]: topic \"out/#\"`) && !strings.Contains(line, "publish[1]: topic") {
+		t.Errorf("the error action got %s", line)
+	}
 }

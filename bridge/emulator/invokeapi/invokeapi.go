@@ -50,9 +50,9 @@ type Caller struct {
 	// Hops is how many rules and functions have passed the message on whose behalf a
 	// function makes the request, its own invocation included; 0 for anybody else.
 	Hops uint8
-	// May says whether it may do an action, such as "lambda:InvokeFunction", to the function
-	// with that ARN; nil means everything.
-	May func(action, arn string) bool
+	// May says whether it may do an action, such as [ActionInvoke], to a function: its
+	// name, perhaps with :QUALIFIER; empty for all of them. nil means everything.
+	May func(action, function string) bool
 }
 
 // Options are what a Handler needs.
@@ -99,15 +99,16 @@ var operations = [...]operation{
 	{"GET", "2015-03-31", "-", "ListFunctions", "lambda:ListFunctions", (*call).list},
 	{"GET", "2015-03-31", "", "GetFunction", "lambda:GetFunction", (*call).get},
 	{"GET", "2015-03-31", "configuration", "GetFunctionConfiguration", "lambda:GetFunctionConfiguration", (*call).configuration},
-	{"POST", "2015-03-31", "invocations", "Invoke", actionInvoke, (*call).invoke},
-	{"POST", "2021-11-15", "response-streaming-invocations", "InvokeWithResponseStream", actionInvoke, (*call).stream},
-	{"POST", "2014-11-13", "invoke-async", "InvokeAsync", "lambda:InvokeAsync", (*call).invokeAsync},
+	{"POST", "2015-03-31", "invocations", "Invoke", ActionInvoke, (*call).invoke},
+	{"POST", "2021-11-15", "response-streaming-invocations", "InvokeWithResponseStream", ActionInvoke, (*call).stream},
+	{"POST", "2014-11-13", "invoke-async", "InvokeAsync", ActionInvoke, (*call).invokeAsync},
 	{"GET", "2019-09-30", "concurrency", "GetFunctionConcurrency", "lambda:GetFunctionConcurrency", (*call).getConcurrency},
 	{"PUT", "2017-10-31", "concurrency", "PutFunctionConcurrency", "lambda:PutFunctionConcurrency", (*call).putConcurrency},
 	{"DELETE", "2017-10-31", "concurrency", "DeleteFunctionConcurrency", "lambda:DeleteFunctionConcurrency", (*call).deleteConcurrency},
 }
 
-const actionInvoke = "lambda:InvokeFunction"
+// ActionInvoke is what IAM policies call every way of invoking a function.
+const ActionInvoke = "lambda:InvokeFunction"
 
 type operation struct {
 	method, date, what string
@@ -183,7 +184,7 @@ func (c *call) serve() (operationName string, err error) {
 			return op.name, err
 		}
 	}
-	if c.caller.May != nil && !c.caller.May(op.action, c.arn()) {
+	if c.caller.May != nil && !c.caller.May(op.action, c.qualified()) {
 		return op.name, &Error{http.StatusForbidden, "AccessDeniedException", c.caller.Name + " is not allowed to do " + op.action + " on " + c.arn(), "", 0}
 	}
 	return op.name, op.do(c)
@@ -195,6 +196,14 @@ func (c *call) arn() string {
 		return "*"
 	}
 	return c.function.ARN
+}
+
+// qualified is the function's name with the qualifier that the caller gave.
+func (c *call) qualified() string {
+	if c.qualifier == "" {
+		return c.function.Name
+	}
+	return c.function.Name + ":" + c.qualifier
 }
 
 // find finds the function that a path segment names: a name, a partial or a full ARN,

@@ -358,8 +358,8 @@ func TestDescribe(t *testing.T) {
 }
 
 func TestWhoMayNotIsRefused(t *testing.T) {
-	client, _ := door(t, newFunctions(), invokeapi.Caller{Name: "eve", May: func(action, arn string) bool {
-		return action == "lambda:InvokeFunction" && strings.HasSuffix(arn, ":function:echo")
+	client, _ := door(t, newFunctions(), invokeapi.Caller{Name: "eve", May: func(action, function string) bool {
+		return action == invokeapi.ActionInvoke && function == "echo"
 	}})
 	if _, err := client.Invoke(t.Context(), &lambda.InvokeInput{FunctionName: aws.String("echo")}); err != nil {
 		t.Error(err)
