@@ -107,7 +107,7 @@ func clientTLS(b *testing.B, dir string) *tls.Config {
 	return &tls.Config{RootCAs: pool, ServerName: "127.0.0.1", Certificates: []tls.Certificate{pair}}
 }
 
-func serveBroker(b *testing.B, cfg broker.Config, o broker.Options) string {
+func serveBroker(b testing.TB, cfg broker.Config, o broker.Options) string {
 	b.Helper()
 	br, err := broker.New(cfg, o)
 	if err != nil {
