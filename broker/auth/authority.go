@@ -64,7 +64,7 @@ func (a *Authority) Bind(p *Principal, peer Peer) (*Principal, error) {
 	default:
 		return p, nil // its method knows what it may do
 	}
-	if len(p.Documents) > 0 {
+	if p.Documents != nil {
 		policies := make([]*policy.Policy, len(p.Documents))
 		for i, text := range p.Documents {
 			var err error
@@ -283,7 +283,7 @@ func oneMatches(patterns []string, s string) bool {
 // free reports whether the principal may do everything, because nobody is restricted.
 func (r *ruleset) free(p *Principal) bool {
 	_, all := p.Policy.(AllowAll)
-	return r.open && all && len(p.Documents) == 0
+	return r.open && all && p.Documents == nil
 }
 
 // maxSets bounds how many combinations of policies are kept for others with the same.
