@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"strings"
 	"sync"
 	"time"
 
@@ -128,6 +129,7 @@ func reasonLength(p *packets.Properties) int {
 
 // reasonString encodes the properties of a packet that has at most a reason string.
 func (c *connection) reasonString(text string) []byte {
+	text = strings.ToValidUTF8(strings.ReplaceAll(text, "\x00", ""), "") // a function's own words are among them
 	if len(text) > c.tells {
 		text = text[:c.tells]
 		for text != "" && text[len(text)-1]&0xC0 == 0x80 { // not within a character

@@ -13,6 +13,9 @@ import (
 // fanOut delivers a message to everybody who has subscribed to its topic, and reports
 // whether the store was given a part of that. It waits for nobody.
 func (b *Broker) fanOut(m *message.Message, from *subscriber) (durable bool) {
+	if w := b.watch.Load(); w != nil {
+		(*w)(m)
+	}
 	found := b.index.Match(m.Topic)
 	if found.Subscribers.Len() == 0 && len(found.Groups) == 0 {
 		return false

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"errors"
 	"strconv"
 	"time"
 
@@ -59,21 +60,31 @@ func (g *gate) OnConnect(cl *mqtt.Client, _ packets.Packet) error {
 	return nil
 }
 
+var errStoreSlow = errors.New("broker: the store did not answer in time")
+
+// storeTimeout bounds how long a client waits for its CONNACK.
+const storeTimeout = 10 * time.Second
+
 // sessionStored waits until the session and the will of a client that connects are
 // durable, and that an older session is gone: the CONNACK says so. If they are not, the
 // client is refused, and comes again.
 func (b *Broker) sessionStored(c *connection) bool {
 	done := make(chan error, 1)
 	b.store.Sync(func(err error) { done <- err })
+	limit := time.NewTimer(storeTimeout)
+	defer limit.Stop()
 	var err error
 	select {
 	case err = <-done:
+	case <-limit.C:
+		err = errStoreSlow
 	case <-b.life().Done():
 		err = ErrNotServing
 	}
 	if err == nil {
 		return true
 	}
+	b.log.Warn().Err(err).Str("client", c.origin.ClientID).Msg("a session could not be kept")
 	c.saidBye = true // no will of a client that was refused
 	return c.refuseConnect(reasonServerUnavailable)
 }

@@ -24,6 +24,8 @@ type LocalOptions struct {
 	// May is asked before a delivery whether messages of a topic may be received; nil
 	// allows all.
 	May func(topic string) bool
+	// Signals asks for what PublishLocal sends too.
+	Signals bool
 }
 
 // Local is a subscriber in this process: it stands in the same index as MQTT clients
@@ -106,8 +108,8 @@ func (l *local) receive(m *message.Message, shared *any) session.Outcome {
 	return session.Sent
 }
 
-// PublishLocal hands a message to the local subscribers of its topic and to nobody
-// else: no client, no rule, no retained message.
+// PublishLocal hands a message to the local subscribers of its topic that have asked for
+// signals, and to nobody else: no client, no rule, no retained message.
 func (b *Broker) PublishLocal(m *message.Message) error {
 	if err := message.ValidateTopic(m.Topic); err != nil {
 		return refuse(reasonTopicInvalid, "%v", err)
@@ -115,9 +117,12 @@ func (b *Broker) PublishLocal(m *message.Message) error {
 	if strings.HasPrefix(m.Topic, basicIngest) {
 		return nil
 	}
+	if w := b.watch.Load(); w != nil {
+		(*w)(m)
+	}
 	var shared any
 	for e := range b.index.Match(m.Topic).Subscribers.All() {
-		if l := e.Subscriber.local; l != nil {
+		if l := e.Subscriber.local; l != nil && l.Signals {
 			l.receive(m, &shared)
 		}
 	}
@@ -129,4 +134,23 @@ func (b *Broker) PublishLocal(m *message.Message) error {
 func (b *Broker) Subscribers(topic string) int {
 	found := b.index.Match(topic)
 	return found.Subscribers.Len() + len(found.Groups)
+}
+
+// Keep is asked before a message is delivered, after the rules have taken it, whether
+// it is kept for later readers. A result that is not nil is called when it has been
+// delivered. Messages that are kept are delivered one after the other, in the order in
+// which they were kept, if Keep sees to it that only one is between the two calls.
+type Keep func(m *message.Message) (delivered func())
+
+// Keep sets the func that keeps messages. Call it before Serve.
+func (b *Broker) Keep(k Keep) { b.keep.Store(&k) }
+
+// Watch makes f see every message before it is delivered, on the goroutine of whoever
+// publishes; nil ends that. There is one watcher at a time.
+func (b *Broker) Watch(f func(m *message.Message)) {
+	if f == nil {
+		b.watch.Store(nil)
+		return
+	}
+	b.watch.Store(&f)
 }

@@ -6,6 +6,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/topicwire/topicwire/broker/session"
+	"github.com/topicwire/topicwire/broker/store"
 	"github.com/topicwire/topicwire/message"
 )
 
@@ -41,7 +42,7 @@ func (c *connection) onPublish(p *publish) error {
 		Props: p.props, From: c.origin, Received: c.now,
 	}
 	b.capExpiry(m)
-	w, err := b.route(b.life(), m, c.sub)
+	w, err := c.handOn(m, p.id)
 	if err != nil {
 		b.metrics.refusedPublishes.Inc()
 		b.log.Debug().Err(err).Str("client", c.origin.ClientID).Str("topic", topic).Msg("publish refused")
@@ -51,6 +52,30 @@ func (c *connection) onPublish(p *publish) error {
 		c.acknowledge(p, w)
 	}
 	return nil
+}
+
+// handOn routes a message.
+func (c *connection) handOn(m *message.Message, id uint16) (waits, error) {
+	if m.QoS == 2 {
+		return c.handOnOnce(m, id)
+	}
+	return c.b.route(c.b.life(), m, c.sub)
+}
+
+// handOnOnce routes a QoS 2 message. What it leads to and its packet identifier become
+// durable together: one without the other would lose or repeat it.
+func (c *connection) handOnOnce(m *message.Message, id uint16) (w waits, err error) {
+	handOn := func() {
+		if w, err = c.b.route(c.b.life(), m, c.sub); err == nil {
+			c.sub.session.Taken(id)
+		}
+	}
+	if g, ok := c.b.store.(store.Grouper); ok {
+		g.Group(handOn)
+	} else {
+		handOn()
+	}
+	return w, err
 }
 
 // resolveTopic is the topic of a PUBLISH, by its alias if need be.

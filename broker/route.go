@@ -78,6 +78,11 @@ func (b *Broker) route(ctx context.Context, m *message.Message, from *subscriber
 	if strings.HasPrefix(m.Topic, basicIngest) {
 		return w, nil // for a rule alone
 	}
+	if keep := b.keep.Load(); keep != nil {
+		if delivered := (*keep)(m); delivered != nil {
+			defer delivered()
+		}
+	}
 	if m.Retain {
 		w.store = b.retain(m)
 	}

@@ -110,6 +110,11 @@ func (c *connection) mayNotSubscribe(filter string, i int) (r reason, why string
 	if d := c.principal.DecideSubscribe(filter); !d.Allowed {
 		return reasonNotAuthorized, c.denied(d)
 	}
+	if c.sub.session.Durable() {
+		if err := c.b.store.Err(); err != nil {
+			return refusalReason(err), "the store cannot be written at the moment"
+		}
+	}
 	return reasonSuccess, ""
 }
 

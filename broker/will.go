@@ -104,6 +104,9 @@ func (b *Broker) takeWaitingWill(cl *client) *will {
 	return w
 }
 
+// willRetry is how long a will waits that the store does not take now.
+const willRetry = time.Second
+
 // publishWills publishes wills that are due, like any other message: through Accept.
 // The store forgets them after that and not before, so that none is lost in between.
 // Call it with no client locked.
@@ -119,6 +122,11 @@ func (b *Broker) publishWills(due []*will) {
 		m.Received = time.Now() // the expiry interval begins with the publication
 		b.capExpiry(m)
 		_, err := b.route(b.life(), m, nil) // nobody waits for an acknowledgement
+		if err != nil && b.store.Err() != nil {
+			// There is nobody who would send it again.
+			b.schedule.after(willRetry, func() { b.publishWills([]*will{w}) })
+			continue
+		}
 		b.store.Append(store.Change{Kind: store.WillDelete, Client: m.From.ClientID, Will: &store.Will{Message: w.message}})
 		if err != nil {
 			b.metrics.refusedPublishes.Inc()

@@ -8,6 +8,7 @@ package grip
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,9 +24,12 @@ import (
 type Space interface {
 	// Publish publishes a message as if a client had.
 	Publish(ctx context.Context, m *message.Message) error
-	// PublishLocal hands a message to the subscribers made by Subscriber only, and to
-	// no MQTT client and no rule.
+	// PublishLocal hands a message to the subscribers made by Holder only, and to no MQTT
+	// client and no rule.
 	PublishLocal(m *message.Message) error
+	// Watch makes f see every message before it is delivered; nil ends that. f is called
+	// by whoever publishes and must not wait.
+	Watch(f func(m *message.Message))
 	// Subscribers is how many subscriptions a message to topic would find at the moment,
 	// those of MQTT clients and those made by Subscriber.
 	Subscribers(topic string) int
@@ -35,6 +39,9 @@ type Space interface {
 	// what that one left there for the others. may, unless nil, is asked before a
 	// delivery.
 	Subscriber(may func(topic string) bool, receive Receive) Subscriber
+	// Holder is Subscriber for who takes the messages of PublishLocal too: they have no
+	// payload and ask for something to be done.
+	Holder(may func(topic string) bool, receive Receive) Subscriber
 }
 
 // Receive takes a message of the space.
@@ -59,6 +66,8 @@ type Invoker interface {
 
 // Grant is what somebody may do. A nil Grant allows everything.
 type Grant interface {
+	// Name is the identity; empty for an anonymous one.
+	Name() string
 	MayPublish(topic string) bool
 	MaySubscribe(filter string) bool
 	MayReceive(topic string) bool
@@ -86,14 +95,15 @@ type Options struct {
 	Space Space
 	// Functions invokes functions. It is needed.
 	Functions Invoker
-	// Authorize says what the client that sent a request may do, or refuses it. nil
-	// leaves that to the function behind the route.
+	// Authorize says who sent a request and what it may do, or refuses it: clients of
+	// routes with auth, and publishers that show none of the keys of Config. nil lets
+	// clients in, and as publishers only those with a key or, if no key is configured,
+	// those on this machine.
 	Authorize func(r *http.Request) (Grant, error)
-	// AuthorizePublisher is asked before the keys of Config whether a request may
-	// publish; with ErrNotMine they are asked. May be nil.
-	AuthorizePublisher func(r *http.Request) (Grant, error)
 	// Defaults are the limits of routes that set none.
 	Defaults Defaults
+	// History keeps the messages of Config.History's topics; nil = in memory.
+	History History
 	// Log and Metrics; the zero values discard.
 	Log     zerolog.Logger
 	Metrics prometheus.Registerer
@@ -104,11 +114,27 @@ type Options struct {
 // Door holds the clients of the routes. Make one with New, mount it as the handler of
 // whatever no other handler takes, give it routes with Load, run it with Run.
 type Door struct {
-	options  Options
-	routes   atomic.Pointer[table]
-	handlers map[Mode]Handler
-	writer   *socket.Writer
-	sockets  socket.Stats
+	options      Options
+	routes       atomic.Pointer[table]
+	handlers     map[Mode]Handler
+	lambda       lambdaHandler
+	origin       originHandler
+	signer       *signer
+	keys         *publisherKeys
+	iss, secret  string   // what functions here publish with
+	history      *keeper  // nil = no topic has one
+	publications sync.Map // *message.Message, while it is published, to *publication
+	sequence     *sequencer
+	window       *window
+	metrics      *metrics
+	log          *limitedLog
+	holders      holders
+	writer       *socket.Writer
+	sockets      socket.Stats
+
+	life     context.Context // of everything that is done for clients
+	end      context.CancelFunc
+	work     sync.WaitGroup // requests to handlers
 	stopping chan struct{}
 	stop     sync.Once
 }
@@ -118,7 +144,33 @@ func New(o Options) (*Door, error) {
 	if o.Linger <= 0 {
 		o.Linger = 5 * time.Second
 	}
-	d := &Door{options: o, handlers: make(map[Mode]Handler), writer: socket.NewWriter(), stopping: make(chan struct{})}
+	keys, main, text, err := newKeys(&o.Config, o.Authorize != nil)
+	if err != nil {
+		return nil, err
+	}
+	signer, err := newSigner(&o.Config, main.secret)
+	if err != nil {
+		return nil, err
+	}
+	d := &Door{
+		options: o, lambda: lambdaHandler{o.Functions}, origin: newOriginHandler(), signer: signer, keys: keys,
+		iss: main.iss, secret: text, writer: socket.NewWriter(), stopping: make(chan struct{}),
+		holders: holders{all: make(map[*held]struct{}), most: o.Config.MaxConnections},
+		log:     newLimitedLog(o.Log),
+	}
+	d.life, d.end = context.WithCancel(context.Background())
+	d.sequence = newSequencer(d.deliverItem)
+	d.metrics = newMetrics(o.Metrics, d)
+	d.window = &window{watch: o.Space.Watch, find: d.publicationOf, lost: func() { d.metrics.windowLost.Add(1) }}
+	if topics := o.Config.History.Topics; len(topics) > 0 {
+		if o.History == nil {
+			o.History = NewMemory(o.Config.History)
+		}
+		d.history = &keeper{filters: topics, history: o.History, failed: func(err error) {
+			d.log.warn("history", err, "a message was not kept in the history")
+		}}
+	}
+	d.handlers = map[Mode]Handler{ModeGrip: gripHandler{d, d.lambda}, ModeProxy: gripHandler{d, d.origin}}
 	d.routes.Store(newTable(nil, o.Defaults, nil))
 	return d, nil
 }
@@ -127,9 +179,21 @@ func New(o Options) (*Door, error) {
 // served.
 func (d *Door) Handle(m Mode, h Handler) { d.handlers[m] = h }
 
-// Load puts routes in the place of those before.
+// Load puts routes in the place of those before. Clients of a route that has gone, or
+// whose function is another, are disconnected.
 func (d *Door) Load(routes []RouteConfig) {
 	d.routes.Store(newTable(routes, d.options.Defaults, d.routes.Load()))
+	d.holders.endRoutes()
+}
+
+// GripURL is what a program publishes with that reaches this server at base, for
+// instance http://127.0.0.1:8080: the value of its variable GRIP_URL.
+func (d *Door) GripURL(base string) string {
+	u := base + d.options.Config.Path + "?iss=" + url.QueryEscape(d.iss) + "&key=" + url.QueryEscape(d.secret)
+	if jwk := d.signer.jwk(); jwk != nil {
+		u += "&verify-iss=" + url.QueryEscape(d.signer.iss) + "&verify-key=" + url.QueryEscape(string(jwk))
+	}
+	return u
 }
 
 // Socket are the options of the WebSocket connections of a route: its bounds, and the
@@ -141,6 +205,7 @@ func (d *Door) Socket(r *Route) socket.Options {
 		MaxQueuedMsgs: r.Queue.MaxMessages,
 		Policy:        r.Queue.Policy,
 		PingInterval:  r.PingInterval,
+		Linger:        d.options.Linger,
 		Stats:         &d.sockets,
 		Writer:        d.writer,
 	}
@@ -149,8 +214,13 @@ func (d *Door) Socket(r *Route) socket.Options {
 // Stopping is closed when the door begins to close.
 func (d *Door) Stopping() <-chan struct{} { return d.stopping }
 
-// ServeHTTP hands a request to the handler of its route's mode.
+// ServeHTTP serves the door for publishing, or hands a request to the handler of its
+// route's mode.
 func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if serve, ok := d.isDoor(r.URL.Path); ok {
+		serve(w, r)
+		return
+	}
 	route := d.routes.Load().match(r.URL.Path)
 	if route == nil {
 		http.NotFound(w, r)
@@ -158,6 +228,7 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	select {
 	case <-d.stopping:
+		d.metrics.refused.WithLabelValues("shutdown").Inc()
 		http.Error(w, "The server is shutting down.", http.StatusServiceUnavailable)
 		return
 	default:
@@ -170,9 +241,21 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.ServeRoute(w, r, route)
 }
 
-// Run holds connections until ctx ends, then ends them.
+// Run holds clients until ctx ends, then ends them: WebSockets with code 1001, polls as
+// at their timeout, streams with their last chunk. Handlers are told of it as far as
+// that is done in time.
 func (d *Door) Run(ctx context.Context) error {
 	<-ctx.Done()
 	d.stop.Do(func() { close(d.stopping) })
+	d.sequence.close()
+	d.holders.close()
+	limit := time.AfterFunc(d.options.Linger, d.end) // cuts requests to handlers
+	d.holders.wg.Wait()
+	d.work.Wait()
+	limit.Stop()
+	d.end()
+	d.writer.Wait()
+	d.origin.close()
+	d.log.flush()
 	return nil
 }

@@ -40,10 +40,18 @@ func (s *Session) Arrive(id uint16, wait func(reason byte)) Arrival {
 	}
 	s.inbound[id] = &inbound{}
 	s.unreleased.Store(int32(len(s.inbound)))
-	if s.durable {
+	return First
+}
+
+// Taken says that a First has been handed on, so that the store remembers its
+// identifier: with what came of the message or after it, and never before. Remembered
+// alone, the message would be taken for one that was handed on.
+func (s *Session) Taken(id uint16) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.durable && s.inbound[id] != nil {
 		s.env.Store.Append(store.Change{Kind: store.InboundPut, Client: s.id, PacketID: id})
 	}
-	return First
 }
 
 // Arrived says what became of a First: accepted, or refused with an error code; the

@@ -268,6 +268,9 @@ func (c *client) end() {
 	clear(c.inbound)
 }
 
+// Group keeps together what is appended during f.
+func (d *Durable) Group(f func()) { d.j.Group(f) }
+
 // Sync calls back when everything appended is durable.
 func (d *Durable) Sync(done func(error)) { d.j.Sync(done) }
 

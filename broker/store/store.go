@@ -25,17 +25,21 @@ type Store interface {
 	// not alter what the change points to.
 	Append(c Change)
 	// Sync calls done exactly once, when every change appended before the call is
-	// durable, or with the reason why it cannot be; possibly before Sync returns.
+	// durable, or with the reason why it will not be; possibly before Sync returns.
+	// While nothing can be written it waits.
 	Sync(done func(error))
 	// Err is why the store takes nothing now, nil if it does: its disk is full, or its
-	// server away. What is appended meanwhile is kept in so far as there is room, and
-	// Sync fails at once. If the error has a method ReasonCode() byte, that is the MQTT 5
+	// server away. What is appended meanwhile is written when that works again. If the error has a method ReasonCode() byte, that is the MQTT 5
 	// reason code for those who are refused.
 	Err() error
 	// Close waits until everything appended is durable and gives up what the store
 	// holds. Nothing may be called after it.
 	Close() error
 }
+
+// Grouper is a Store that can keep changes together: what is appended during f is
+// there after a crash as a whole or not at all. f must not wait for the store.
+type Grouper interface{ Group(f func()) }
 
 // Kind says what a change is.
 type Kind byte

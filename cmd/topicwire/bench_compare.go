@@ -42,6 +42,14 @@ func (c *benchCompare) Run(ctx context.Context, s *Streams) error {
 			},
 			bench.StartMosquitto,
 		},
+		Functions: []bench.StartFunction{
+			func(ctx context.Context, dir string, core int, url string) (*bench.Broker, error) {
+				return bench.StartTopicwireFunction(ctx, self, dir, core, url)
+			},
+			func(ctx context.Context, dir string, core int, url string) (*bench.Broker, error) {
+				return bench.StartMosquittoBridge(ctx, self, dir, core, url)
+			},
+		},
 		Duration: c.Duration,
 		Only:     c.Only,
 		Started: func(row, broker string) {
@@ -55,4 +63,23 @@ func (c *benchCompare) Run(ctx context.Context, s *Streams) error {
 		return exitError{code: exitFailed, msg: "topicwire: " + err.Error()}
 	}
 	return table.Write(s.Out, c.Markdown)
+}
+
+// benchBridge is the bridge that compare starts beside the other broker.
+type benchBridge struct {
+	URL      string `short:"L" name:"url" required:"" placeholder:"URL" help:"Broker."`
+	Function string `required:"" placeholder:"URL" help:"Where to POST the messages."`
+}
+
+// Run bridges until it is told to end.
+func (c *benchBridge) Run(ctx context.Context, s *Streams) error {
+	as := clientFlags{URL: c.URL}
+	target, _, err := as.place()
+	if err != nil {
+		return err
+	}
+	if err := bench.Bridge(ctx, target, c.Function, s.Out); err != nil {
+		return as.fail(target, err)
+	}
+	return nil
 }

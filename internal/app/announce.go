@@ -12,7 +12,7 @@ import (
 // announce tells the log that the server is ready, and people where it listens and
 // what to try.
 func (a *app) announce(cfg *config.Config, program *bridge.Program) {
-	a.log.Info().Int("rules", len(cfg.Rules)).Int("functions", len(cfg.Functions)).Msg("ready")
+	a.log.Info().Int("rules", len(cfg.Rules)).Int("functions", len(cfg.Functions)).Uint64("open_files", openFiles()).Msg("ready")
 	if a.options.Out == nil {
 		return
 	}

@@ -3,10 +3,15 @@ package app
 import (
 	"context"
 	"errors"
+	"maps"
+	"net"
+	"net/http"
+	"strconv"
 
 	"github.com/topicwire/topicwire/bridge/function"
 	"github.com/topicwire/topicwire/bridge/grip"
 	"github.com/topicwire/topicwire/broker"
+	"github.com/topicwire/topicwire/broker/auth"
 	"github.com/topicwire/topicwire/internal/config"
 	"github.com/topicwire/topicwire/message"
 )
@@ -14,10 +19,16 @@ import (
 // newDoor makes the door of plain WebSockets and HTTP streams.
 func (a *app) newDoor(cfg *config.Config) error {
 	limits := cfg.Limits.Effective()
+	var history grip.History // nil = in memory
+	if a.durable.history != nil {
+		history = a.durable.history
+	}
 	d, err := grip.New(grip.Options{
 		Config:    cfg.Grip,
+		History:   history,
 		Space:     space{a.broker},
 		Functions: byName{a.functions},
+		Authorize: a.gripAuthorizer(cfg),
 		Defaults:  grip.Defaults{MaxMessage: limits.MaxPacketSize, MaxQueued: limits.WriteBuffer},
 		Log:       a.log,
 		Metrics:   a.metrics,
@@ -26,9 +37,76 @@ func (a *app) newDoor(cfg *config.Config) error {
 		return err
 	}
 	d.Load(cfg.Routes)
+	if d.HasHistory() {
+		a.broker.Keep(d.Keep)
+	}
 	a.door = d
+	a.tellFunctions(cfg)
+	return a.newGateway(cfg)
+}
+
+// tellFunctions sees to it that the processes of functions behind the routes of cfg
+// know where to publish, and where @connections is.
+func (a *app) tellFunctions(cfg *config.Config) {
+	a.functions.environ.Store(new(func(function string) map[string]string {
+		all := make(map[string]string)
+		for _, r := range cfg.Routes {
+			if r.Uses(function) {
+				maps.Copy(all, a.gripEnviron())
+			}
+		}
+		maps.Copy(all, a.inner.environ(function))
+		return all
+	}))
+}
+
+func (a *app) gripEnviron() map[string]string {
+	if a.web == nil {
+		return nil
+	}
+	for _, l := range a.web.listeners {
+		scheme := "http"
+		if l.secure {
+			scheme = "https"
+		}
+		return map[string]string{"GRIP_URL": a.door.GripURL(scheme + "://" + reachable(l.Addr()))}
+	}
 	return nil
 }
+
+// reachable is an address at which a program on this machine reaches a listener.
+func reachable(addr net.Addr) string {
+	t, ok := addr.(*net.TCPAddr)
+	if !ok || !t.IP.IsUnspecified() {
+		return addr.String()
+	}
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(t.Port))
+}
+
+// gripAuthorizer asks the methods of the section auth; nil if there are none.
+func (a *app) gripAuthorizer(cfg *config.Config) func(r *http.Request) (grip.Grant, error) {
+	if len(cfg.Auth.Methods) == 0 {
+		return nil
+	}
+	return func(r *http.Request) (grip.Grant, error) {
+		p, err := a.auth.AuthenticateHTTP(r)
+		if err != nil {
+			return nil, err
+		}
+		return principalGrant{p}, nil
+	}
+}
+
+// principalGrant is what a principal's policies allow.
+type principalGrant struct{ p *auth.Principal }
+
+func (g principalGrant) Name() string { return g.p.Name }
+
+func (g principalGrant) MayPublish(topic string) bool { return g.p.May(auth.Publish, topic) }
+
+func (g principalGrant) MaySubscribe(filter string) bool { return g.p.May(auth.Subscribe, filter) }
+
+func (g principalGrant) MayReceive(topic string) bool { return g.p.May(auth.Receive, topic) }
 
 // space is the broker as the door sees it.
 type space struct{ b *broker.Broker }
@@ -37,10 +115,16 @@ func (s space) Publish(ctx context.Context, m *message.Message) error { return s
 
 func (s space) PublishLocal(m *message.Message) error { return s.b.PublishLocal(m) }
 
+func (s space) Watch(f func(*message.Message)) { s.b.Watch(f) }
+
 func (s space) Subscribers(topic string) int { return s.b.Subscribers(topic) }
 
 func (s space) Subscriber(may func(topic string) bool, receive grip.Receive) grip.Subscriber {
 	return s.b.NewLocal(broker.LocalOptions{May: may, Receive: receive})
+}
+
+func (s space) Holder(may func(topic string) bool, receive grip.Receive) grip.Subscriber {
+	return s.b.NewLocal(broker.LocalOptions{May: may, Receive: receive, Signals: true})
 }
 
 // byName invokes the functions of the configuration that holds now.

@@ -27,6 +27,7 @@ type Broker struct {
 	TCP, WS mqttclient.Target // WS.Scheme is empty if it has no WebSocket listener
 	PID     int
 
+	bridge *Broker // a process that belongs to it; nil = none
 	cmd    *exec.Cmd
 	output *tail
 	exited chan struct{}
@@ -85,12 +86,17 @@ func mosquittoVersion(ctx context.Context, program string) string {
 // StartTopicwire starts the given topicwire program with its files in dir, listening on
 // free ports, with no rules and its store in memory. core as in StartMosquitto.
 func StartTopicwire(ctx context.Context, program, dir string, core int) (*Broker, error) {
+	return startTopicwire(ctx, program, dir, core, "")
+}
+
+// startTopicwire starts topicwire with more in its configuration.
+func startTopicwire(ctx context.Context, program, dir string, core int, more string) (*Broker, error) {
 	ports, err := freePorts(2)
 	if err != nil {
 		return nil, err
 	}
 	conf := filepath.Join(dir, "topicwire.yaml")
-	text := fmt.Sprintf("listen:\n  mqtt: 127.0.0.1:%d\n  http: 127.0.0.1:%d\nstore:\n  dir: memory\nlog:\n  level: warn\n", ports[0], ports[1])
+	text := fmt.Sprintf("listen:\n  mqtt: 127.0.0.1:%d\n  http: 127.0.0.1:%d\nstore:\n  dir: memory\nlog:\n  level: warn\n", ports[0], ports[1]) + more
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
@@ -126,8 +132,8 @@ func freePorts(n int) ([]int, error) {
 	return ports, nil
 }
 
-// start runs cmd and waits until both listeners take connections.
-func (b *Broker) start(ctx context.Context, core int, cmd *exec.Cmd) error {
+// launch runs cmd.
+func (b *Broker) launch(core int, cmd *exec.Cmd) error {
 	b.cmd, b.output, b.exited = cmd, &tail{}, make(chan struct{})
 	cmd.Stdout, cmd.Stderr = b.output, b.output
 	if err := startPinned(cmd, core); err != nil {
@@ -138,6 +144,23 @@ func (b *Broker) start(ctx context.Context, core int, cmd *exec.Cmd) error {
 		b.err = cmd.Wait()
 		close(b.exited)
 	}()
+	return nil
+}
+
+// pids are the processes whose CPU time counts.
+func (b *Broker) pids() []int {
+	pids := []int{b.PID}
+	if b.bridge != nil {
+		pids = append(pids, b.bridge.PID)
+	}
+	return pids
+}
+
+// start runs cmd and waits until both listeners take connections.
+func (b *Broker) start(ctx context.Context, core int, cmd *exec.Cmd) error {
+	if err := b.launch(core, cmd); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(ctx, startWithin)
 	defer cancel()
 	for _, t := range []mqttclient.Target{b.TCP, b.WS} {
@@ -170,6 +193,13 @@ func (b *Broker) await(ctx context.Context, address string) error {
 // Stop ends the process, with SIGTERM and, if that does not help, with SIGKILL, and
 // waits for it. The error says how it ended if that was not our doing.
 func (b *Broker) Stop() error {
+	if b.bridge != nil { // first: it would complain about a broker that goes
+		if err := b.bridge.Stop(); err != nil {
+			bridge := b.bridge
+			b.bridge = nil
+			return errors.Join(fmt.Errorf("%s: %w", bridge.Name, err), b.Stop())
+		}
+	}
 	if b.cmd == nil || b.cmd.Process == nil {
 		return nil
 	}

@@ -14,10 +14,13 @@ type Start func(ctx context.Context, dir string, core int) (*Broker, error)
 
 // CompareConfig says what to measure side by side.
 type CompareConfig struct {
-	Starts   []Start       // the first is compared to each of the others
-	Duration time.Duration // of each closed or open loop
-	Only     []string      // rows whose name contains one of these; empty: all
-	Scale    int           // divides numbers of connections, filters and stored messages; 0 is 1
+	Starts []Start // the first is compared to each of the others
+	// Functions start the same brokers with what calls a function; without them those rows
+	// are left out.
+	Functions []StartFunction
+	Duration  time.Duration // of each closed or open loop
+	Only      []string      // rows whose name contains one of these; empty: all
+	Scale     int           // divides numbers of connections, filters and stored messages; 0 is 1
 	// Started, if set, is told what begins.
 	Started func(row, broker string)
 }
@@ -54,6 +57,7 @@ var ErrNoRow = errors.New("no scenario of the comparison is called so")
 type scenarioRow struct {
 	name, unit string
 	websocket  bool
+	function   bool // requests are answered by a function
 	config     Config
 	values     func(*Result) []float64
 }
@@ -64,6 +68,7 @@ const (
 	unitLatency  = "µs p50 / p99"
 	unitMemory   = "KB per connection"
 	unitReceived = "received"
+	unitRequests = "answers a second / µs p50"
 )
 
 func scenarioRows(c *CompareConfig) []scenarioRow {
@@ -72,25 +77,34 @@ func scenarioRows(c *CompareConfig) []scenarioRow {
 	latency := func(r *Result) []float64 { return []float64{r.Latency.P50, r.Latency.P99} }
 	memory := func(r *Result) []float64 { return []float64{r.Broker.BytesPerUnit / 1024} }
 	received := func(r *Result) []float64 { return []float64{float64(r.Received - r.Duplicate)} }
+	answers := func(r *Result) []float64 { return []float64{r.PerSecond, r.Latency.P50} }
 	idle := 5000 / scale
-	return []scenarioRow{
-		{"1→1 QoS 0", unitCPU, false, Config{Scenario: Throughput}, cpu},
-		{"1→1 QoS 1", unitCPU, false, Config{Scenario: Throughput, QoS: 1}, cpu},
-		{"1→1 QoS 2", unitCPU, false, Config{Scenario: Throughput, QoS: 2}, cpu},
-		{"1→1 QoS 0, WebSocket", unitCPU, true, Config{Scenario: Throughput}, cpu},
-		{"50→1 QoS 0", unitCPU, false, Config{Scenario: FanIn}, cpu},
-		{"50→1 QoS 1", unitCPU, false, Config{Scenario: FanIn, QoS: 1}, cpu},
-		{"1→200 QoS 0, per delivery", unitCPU, false, Config{Scenario: FanOut}, cpu},
-		{"1→200 QoS 0, WebSocket", unitCPU, true, Config{Scenario: FanOut}, cpu},
-		{"50 pairs QoS 1", unitCPU, false, Config{Scenario: Pairs, QoS: 1}, cpu},
-		{fmt.Sprintf("%d other filters, one matches", 50000/scale), unitCPU, false, Config{Scenario: Subs, Count: 50000 / scale}, cpu},
-		{"latency QoS 1 at 2,000/s", unitLatency, false, Config{Scenario: Latency, QoS: 1}, latency},
-		{"latency QoS 1 at 2,000/s, WebSocket", unitLatency, true, Config{Scenario: Latency, QoS: 1}, latency},
-		{fmt.Sprintf("%d idle connections, TCP", idle), unitMemory, false, Config{Scenario: Connections, Count: idle}, memory},
-		{fmt.Sprintf("%d idle connections, WebSocket", idle), unitMemory, true, Config{Scenario: Connections, Count: idle}, memory},
-		{fmt.Sprintf("%d retained messages", 20000/scale), unitReceived, false, Config{Scenario: Retained, Count: 20000 / scale}, received},
-		{fmt.Sprintf("%d queued offline", 20000/scale), unitReceived, false, Config{Scenario: Offline, QoS: 1, Count: 20000 / scale}, received},
+	rows := []scenarioRow{
+		{"1→1 QoS 0", unitCPU, false, false, Config{Scenario: Throughput}, cpu},
+		{"1→1 QoS 1", unitCPU, false, false, Config{Scenario: Throughput, QoS: 1}, cpu},
+		{"1→1 QoS 2", unitCPU, false, false, Config{Scenario: Throughput, QoS: 2}, cpu},
+		{"1→1 QoS 0, WebSocket", unitCPU, true, false, Config{Scenario: Throughput}, cpu},
+		{"50→1 QoS 0", unitCPU, false, false, Config{Scenario: FanIn}, cpu},
+		{"50→1 QoS 1", unitCPU, false, false, Config{Scenario: FanIn, QoS: 1}, cpu},
+		{"1→200 QoS 0, per delivery", unitCPU, false, false, Config{Scenario: FanOut}, cpu},
+		{"1→200 QoS 0, WebSocket", unitCPU, true, false, Config{Scenario: FanOut}, cpu},
+		{"50 pairs QoS 1", unitCPU, false, false, Config{Scenario: Pairs, QoS: 1}, cpu},
+		{fmt.Sprintf("%d other filters, one matches", 50000/scale), unitCPU, false, false, Config{Scenario: Subs, Count: 50000 / scale}, cpu},
+		{"latency QoS 1 at 2,000/s", unitLatency, false, false, Config{Scenario: Latency, QoS: 1}, latency},
+		{"latency QoS 1 at 2,000/s, WebSocket", unitLatency, true, false, Config{Scenario: Latency, QoS: 1}, latency},
+		{fmt.Sprintf("%d idle connections, TCP", idle), unitMemory, false, false, Config{Scenario: Connections, Count: idle}, memory},
+		{fmt.Sprintf("%d idle connections, WebSocket", idle), unitMemory, true, false, Config{Scenario: Connections, Count: idle}, memory},
+		{fmt.Sprintf("%d retained messages", 20000/scale), unitReceived, false, false, Config{Scenario: Retained, Count: 20000 / scale}, received},
+		{fmt.Sprintf("%d queued offline", 20000/scale), unitReceived, false, false, Config{Scenario: Offline, QoS: 1, Count: 20000 / scale}, received},
 	}
+	if len(c.Functions) == 0 {
+		return rows
+	}
+	for _, n := range []int{1, 64} {
+		config := Config{Scenario: Request, QoS: 1, Topic: RequestTopic, Inflight: n}
+		rows = append(rows, scenarioRow{fmt.Sprintf("request → HTTP function → answer, %d at a time", n), unitRequests, false, true, config, answers})
+	}
+	return rows
 }
 
 // Compare measures every scenario on every broker, one after the other: each cell on a process of its
@@ -120,12 +134,14 @@ func Compare(ctx context.Context, c CompareConfig) (*Comparison, error) {
 	}
 	for _, s := range rows {
 		row := Row{Name: s.name, Unit: s.unit}
-		for i, start := range c.Starts {
-			cell, name, err := compareCell(ctx, &c, s, start, core)
+		for i := range c.Starts {
+			cell, name, err := compareCell(ctx, &c, s, i, core)
 			if err != nil {
 				return nil, err
 			}
-			table.Brokers[i] = name
+			if table.Brokers[i] == "" {
+				table.Brokers[i] = name
+			}
 			row.Cells = append(row.Cells, cell)
 		}
 		table.Rows = append(table.Rows, row)
@@ -145,13 +161,24 @@ func only(rows []scenarioRow, names []string) (kept []scenarioRow) {
 	return kept
 }
 
-// compareCell measures one scenario on one broker.
-func compareCell(ctx context.Context, c *CompareConfig, s scenarioRow, start Start, core int) (cell Cell, name string, err error) {
+// compareCell measures one scenario on the i-th broker.
+func compareCell(ctx context.Context, c *CompareConfig, s scenarioRow, i, core int) (cell Cell, name string, err error) {
 	dir, err := os.MkdirTemp("", "topicwire-bench-")
 	if err != nil {
 		return cell, "", err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
+	start := c.Starts[i]
+	if s.function {
+		url, stop, err := echoFunction(ctx)
+		if err != nil {
+			return cell, "", err
+		}
+		defer stop()
+		start = func(ctx context.Context, dir string, core int) (*Broker, error) {
+			return c.Functions[i](ctx, dir, core, url)
+		}
+	}
 	b, err := start(ctx, dir, core)
 	if err != nil {
 		return cell, "", err
@@ -160,6 +187,7 @@ func compareCell(ctx context.Context, c *CompareConfig, s scenarioRow, start Sta
 		c.Started(s.name, b.Name)
 	}
 	s.config.Target, s.config.PID, s.config.Duration = b.TCP, b.PID, c.Duration
+	s.config.beside = b.pids()[1:]
 	if s.websocket {
 		s.config.Target = b.WS
 	}

@@ -66,7 +66,8 @@ type Config struct {
 	// Topic and ResponseTopic of the requests. Empty: the generator answers them itself from another connection.
 	Topic, ResponseTopic string
 
-	PID int // the broker's process, on this machine; 0: its CPU time and memory are not read
+	PID    int   // the broker's process, on this machine; 0: its CPU time and memory are not read
+	beside []int // processes that count with it
 	// Progress, if set, is told twice a second how far the run is.
 	Progress func(Progress)
 }

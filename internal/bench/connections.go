@@ -18,7 +18,7 @@ const (
 
 // runConnections opens Count connections and holds them, idle, for Duration.
 func runConnections(ctx context.Context, c *Config, r *Result) error {
-	m, err := startMeter(c.PID)
+	m, err := startMeter(c)
 	if err != nil {
 		return err
 	}
@@ -65,7 +65,7 @@ func runConnections(ctx context.Context, c *Config, r *Result) error {
 	}
 	r.Failed = int(failed.Load())
 	r.setUp(time.Since(begin), n)
-	idle, err := startMeter(c.PID)
+	idle, err := startMeter(c)
 	if err != nil {
 		return err
 	}

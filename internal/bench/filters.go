@@ -23,7 +23,7 @@ func addFilters(ctx context.Context, c *Config, base string, r *Result) (release
 			}
 		}
 	}
-	m, err := startMeter(c.PID)
+	m, err := startMeter(c)
 	if err != nil {
 		return release, err
 	}

@@ -49,30 +49,47 @@ func readUsage(pid int) (usage, error) {
 	}, nil
 }
 
-// meter measures one process over a stretch of time. Without a process it measures
+// meter measures processes together over a stretch of time. Without any it measures
 // nothing.
 type meter struct {
-	pid   int
+	pids  []int
 	at    time.Time
 	first usage
 }
 
-func startMeter(pid int) (*meter, error) {
-	m := &meter{pid: pid, at: time.Now()}
-	if pid == 0 {
-		return m, nil
+// startMeter measures the processes of a Config.
+func startMeter(c *Config) (*meter, error) {
+	m := &meter{at: time.Now()}
+	for _, pid := range append([]int{c.PID}, c.beside...) {
+		if pid != 0 {
+			m.pids = append(m.pids, pid)
+		}
 	}
 	var err error
-	m.first, err = readUsage(pid)
+	m.first, err = m.read()
 	return m, err
+}
+
+// read adds up what the processes have used.
+func (m *meter) read() (usage, error) {
+	var sum usage
+	for _, pid := range m.pids {
+		u, err := readUsage(pid)
+		if err != nil {
+			return sum, err
+		}
+		sum.cpu += u.cpu
+		sum.rss += u.rss
+	}
+	return sum, nil
 }
 
 // stop writes what was used since the start into r.
 func (m *meter) stop(r *Result) error {
-	if m.pid == 0 {
+	if len(m.pids) == 0 {
 		return nil
 	}
-	u, err := readUsage(m.pid)
+	u, err := m.read()
 	if err != nil {
 		return err
 	}

@@ -75,7 +75,7 @@ func runRequest(ctx context.Context, c *Config, r *Result) error {
 		}
 		g.Go(func() error { return who("responder", 0, answer(answerer)) })
 	}
-	m, err := startMeter(c.PID)
+	m, err := startMeter(c)
 	if err != nil {
 		return err
 	}

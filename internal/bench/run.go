@@ -58,7 +58,7 @@ func runFlow(ctx context.Context, c *Config, r *Result) error {
 		return sent, received
 	})
 	defer stop()
-	m, err := startMeter(c.PID)
+	m, err := startMeter(c)
 	if err != nil {
 		return err
 	}

@@ -17,7 +17,7 @@ const cleanupTime = 10 * time.Second
 func runRetained(ctx context.Context, c *Config, r *Result) error {
 	base := newBase()
 	topic := func(i int) string { return fmt.Sprintf("%s/device%d/state", base, i) }
-	m, err := startMeter(c.PID)
+	m, err := startMeter(c)
 	if err != nil {
 		return err
 	}
@@ -79,7 +79,7 @@ func runOffline(ctx context.Context, c *Config, r *Result) error {
 			l.goodbye()
 		}
 	}()
-	m, err := startMeter(c.PID)
+	m, err := startMeter(c)
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,14 @@ type batch struct {
 	safe    uint64 // records below are needed by nobody once the batch is durable
 }
 
+// giveUp takes out those who wait.
+func (b *batch) giveUp() []func(error) {
+	waiters := append([]func(error){}, b.waiters...)
+	clear(b.waiters)
+	b.waiters = b.waiters[:0]
+	return waiters
+}
+
 // cut is the end of a chunk in a batch's buffer, and the number of the first record
 // after it.
 type cut struct {
@@ -30,7 +38,7 @@ func (b *batch) reset() {
 
 // chunkSize is about how much goes into one message of the stream. The cost of a
 // message is spread over what is in it, and beyond this there is nothing to gain.
-const chunkSize = 256 << 10
+const chunkSize = 768 << 10
 
 // lengthSize is what stands in front of each record.
 const lengthSize = 4
@@ -63,6 +71,15 @@ func (j *Journal) End(b []byte) {
 	}
 }
 
+// Group calls f and keeps together what is appended meanwhile: after a crash all of it
+// is there or nothing, unless it is more than fits into one message of the stream. f
+// must not wait for the journal. The lock is not held.
+func (j *Journal) Group(f func()) {
+	j.groups.RLock()
+	defer j.groups.RUnlock()
+	f()
+}
+
 // lose drops what waits: it is more than may wait. What is still needed of it stays in
 // the owners' hands and is written anew, with everything older, when writing works.
 // Nobody was told that it is durable.
@@ -70,6 +87,13 @@ func (j *Journal) lose() {
 	j.metrics.dropped.Add(int64(j.next - j.done))
 	j.pending.buf, j.pending.cuts, j.pending.last = j.pending.buf[:0], j.pending.cuts[:0], 0
 	j.ledger.rewrite = j.next
+	if waiters, err := j.pending.giveUp(), j.err; len(waiters) > 0 {
+		go func() { // whoever appends may hold what they need
+			for _, done := range waiters {
+				done(err)
+			}
+		}()
+	}
 }
 
 // Put appends a record that is kept until [Journal.Drop], or what has become of it: the

@@ -21,6 +21,8 @@ const (
 	linger = 400 * time.Microsecond
 	// lazy is how long a record waits that nobody waits for.
 	lazy = 5 * time.Millisecond
+	// fullPause is how often it is looked whether a full disk has room again.
+	fullPause = 100 * time.Millisecond
 	// commitTimeout is how long the server may take to say that something is written.
 	commitTimeout = 20 * time.Second
 	// The pause before another attempt after one has failed.
@@ -73,6 +75,7 @@ func (j *Journal) take(spare *batch, last time.Time, crowd bool) (*batch, bool) 
 	defer timer.Stop()
 	since := time.Time{} // since when something waits
 	for {
+		j.look()
 		j.mu.Lock()
 		p := j.pending
 		wait := time.Hour
@@ -96,6 +99,9 @@ func (j *Journal) take(spare *batch, last time.Time, crowd bool) (*batch, bool) 
 			wait = time.Until(since.Add(lazy))
 		}
 		if wait <= 0 {
+			j.mu.Unlock()
+			j.groups.Lock() // until no group is half done
+			j.mu.Lock()
 			spare.reset()
 			j.pending, j.flight = spare, p
 			p.end, p.safe = j.next, j.next
@@ -104,7 +110,11 @@ func (j *Journal) take(spare *batch, last time.Time, crowd bool) (*batch, bool) 
 			}
 			several := len(p.waiters) > 1
 			j.mu.Unlock()
+			j.groups.Unlock()
 			return p, several
+		}
+		if j.full != nil {
+			wait = min(wait, fullPause)
 		}
 		j.mu.Unlock()
 		timer.Reset(wait)
@@ -113,6 +123,22 @@ func (j *Journal) take(spare *batch, last time.Time, crowd bool) (*batch, bool) 
 		case <-timer.C:
 		case <-j.closing:
 		}
+	}
+}
+
+// look finds out whether the disk is full.
+func (j *Journal) look() {
+	err := j.server.Room(0, false)
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	switch {
+	case err != nil && j.full == nil:
+		j.log.Error().Err(err).Msg("the store takes nothing new: messages that need it are refused until there is room")
+		j.full = &Refusal{Err: err, Code: codeQuotaExceeded}
+		j.wakeTidy()
+	case err == nil && j.full != nil:
+		j.log.Info().Msg("the store has room again")
+		j.full = nil
 	}
 }
 
@@ -132,7 +158,7 @@ func (j *Journal) write(b *batch) {
 	}
 	j.mu.Lock()
 	j.done, j.flight = b.end, nil
-	wake := j.ledger.release(b.safe, j.options.Tidy, j.live.bytes, j.live.front())
+	wake := j.ledger.release(b.safe, j.options.Tidy, j.live.bytes, j.live.front()) || j.full != nil
 	done := notice{waiters: append([]func(error){}, b.waiters...)}
 	j.mu.Unlock()
 	j.metrics.batches.Add(1)
@@ -193,8 +219,9 @@ func (j *Journal) written(c chunk) {
 	}
 }
 
-// failed tells everybody who waits why nothing is written, and reports whether to go
-// on trying.
+// failed notes why nothing is written, so that nothing new is taken, and reports whether
+// to go on trying. Those who wait go on waiting: what they wait for is written as soon
+// as anything is. They are told when there is no hope of that.
 func (j *Journal) failed(b *batch, err error) bool {
 	code := byte(codeImplementation)
 	if errors.Is(err, natsd.ErrFull) {
@@ -207,10 +234,11 @@ func (j *Journal) failed(b *batch, err error) bool {
 		j.log.Error().Err(err).Msg("the store takes no changes: messages that need it are refused until it does")
 	}
 	j.err, j.failing = refusal, true
-	waiters := append(append([]func(error){}, b.waiters...), j.pending.waiters...)
-	clear(b.waiters)
-	clear(j.pending.waiters)
-	b.waiters, j.pending.waiters = b.waiters[:0], j.pending.waiters[:0]
+	j.hopeless = j.life.Err() != nil || errors.Is(err, ErrTakenOver)
+	var waiters []func(error)
+	if j.hopeless {
+		waiters = append(b.giveUp(), j.pending.giveUp()...)
+	}
 	j.mu.Unlock()
 	if len(waiters) > 0 {
 		j.notices <- notice{waiters: waiters, err: refusal}
@@ -258,7 +286,7 @@ func (j *Journal) publish(records []byte, further bool) (n int, unsure bool, err
 	if err := context.Cause(life); err != nil {
 		return 0, false, err
 	}
-	if err := j.server.Room(n); err != nil {
+	if err := j.server.Room(n, true); err != nil {
 		return 0, false, err
 	}
 	ctx, cancel := context.WithTimeout(life, commitTimeout)
@@ -288,7 +316,10 @@ func (j *Journal) publish(records []byte, further bool) (n int, unsure bool, err
 // settle finds out whether the message whose answer did not come is in the stream,
 // before it is sent again: then n is what it held. An error leaves it unsure.
 func (j *Journal) settle(records []byte, first uint64) (n int, unsure bool, err error) {
-	if err := j.server.Room(0); err != nil {
+	if _, life := j.server.Link(); life.Err() != nil {
+		return 0, true, context.Cause(life)
+	}
+	if err := j.server.Room(0, true); err != nil {
 		return 0, true, err
 	}
 	ctx, cancel := context.WithTimeout(j.life, commitTimeout)

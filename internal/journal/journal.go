@@ -27,8 +27,9 @@ type Server interface {
 	Link() (*nats.Conn, context.Context)
 	// Stream is the name of the stream and the number of its replicas.
 	Stream() (name string, replicas int)
-	// Room is why n more bytes cannot be written, or nil.
-	Room(n int) error
+	// Room is why n more bytes cannot be written, or nil. last: not even out of what is
+	// kept back for tidying up.
+	Room(n int, last bool) error
 	// Mend does what can be done after a failed write, before the next attempt.
 	Mend(ctx context.Context)
 }
@@ -83,18 +84,21 @@ type Journal struct {
 	owners  [parts]Replayer
 	writer  [8]byte // tells this process's chunks from others'
 
-	mu      sync.Mutex
-	pending *batch // what waits to be written
-	flight  *batch // what is being written; nil if nothing is
-	start   int    // of the record that is being appended, in pending
-	next    uint64 // the next record's number
-	done    uint64 // every record below is durable
-	err     error  // why writing fails now
-	failing bool
-	closed  bool
-	live    list
-	bodies  *Table[*bodyKey]
-	ledger  ledger
+	groups   sync.RWMutex // read-locked by groups that are under way
+	mu       sync.Mutex
+	pending  *batch // what waits to be written
+	flight   *batch // what is being written; nil if nothing is
+	start    int    // of the record that is being appended, in pending
+	next     uint64 // the next record's number
+	done     uint64 // every record below is durable
+	err      error  // why writing fails now
+	failing  bool
+	hopeless bool  // writing will not work again
+	full     error // why nothing new is taken, although what waits is still written
+	closed   bool
+	live     list
+	bodies   *Table[*bodyKey]
+	ledger   ledger
 
 	js      jetstream.JetStream
 	seq     uint64 // of the last message in the stream; the writer's
@@ -185,6 +189,8 @@ func (j *Journal) Refuses() error {
 	switch {
 	case j.err != nil:
 		return j.err
+	case j.full != nil:
+		return j.full
 	case len(j.pending.buf) > j.options.MaxPending:
 		return &Refusal{Err: ErrBehind, Code: codeQuotaExceeded}
 	default:
@@ -196,8 +202,9 @@ func (j *Journal) Refuses() error {
 func (j *Journal) Last() uint64 { return j.next - 1 }
 
 // Sync calls done once: with nil when everything that has been appended so far is
-// durable, or with the reason why it is not; possibly before Sync returns. done must
-// not wait for anything. The lock is not held.
+// durable, or with the reason why it will not be; possibly before Sync returns. While
+// writing fails, it waits until it works again. done must not wait for anything. The
+// lock is not held.
 func (j *Journal) Sync(done func(error)) {
 	j.mu.Lock()
 	j.after(j.next-1, done)
@@ -215,7 +222,7 @@ func (j *Journal) after(n uint64, done func(error)) {
 	case n < j.done:
 		j.mu.Unlock()
 		done(nil)
-	case j.err != nil:
+	case j.hopeless:
 		err := j.err
 		j.mu.Unlock()
 		done(err)
@@ -251,6 +258,9 @@ func (j *Journal) Close() error {
 		return nil
 	}
 	j.closed = true
+	if j.hopeless {
+		j.end()
+	}
 	j.mu.Unlock()
 	close(j.closing)
 	giveUp := time.AfterFunc(closeTimeout, j.end)
@@ -261,7 +271,7 @@ func (j *Journal) Close() error {
 	defer j.mu.Unlock()
 	err := j.err
 	if err == nil {
-		j.err = &Refusal{Err: ErrClosed, Code: codeImplementation}
+		j.err, j.hopeless = &Refusal{Err: ErrClosed, Code: codeImplementation}, true
 		return nil
 	}
 	return fmt.Errorf("the store could not be brought up to date: %w", err)

@@ -52,6 +52,9 @@ func (t *Table[K]) Hold(k K) *Shared[K] {
 	return s
 }
 
+// Has reports whether something refers to k's value.
+func (t *Table[K]) Has(k K) bool { return t.byKey[k] != nil }
+
 // Release takes a reference back. While the journal is replayed the last one may be
 // followed by another: then Replayed decides.
 func (s *Shared[K]) Release() {

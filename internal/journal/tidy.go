@@ -33,7 +33,10 @@ func (j *Journal) tidyUp() bool {
 	j.mu.Lock()
 	l := &j.ledger
 	least, live := j.options.Tidy, j.live.bytes
-	if l.dead > 0 && (j.failing || l.worthPurging(least, live)) { // a full disk: every byte counts
+	if j.full != nil {
+		least = 0 // every byte counts
+	}
+	if l.dead > 0 && (j.failing || j.full != nil || l.worthPurging(least, live)) {
 		seq := l.chunks[l.dead].seq
 		j.mu.Unlock()
 		if err := j.purge(seq); err != nil {

@@ -21,7 +21,8 @@ const (
 	maxPayload = 8 << 20
 	// unlimited is what JetStream may take: the disk sets the limit, see room.
 	unlimited = 1 << 50
-	// reserve is what is left free on the disk, or a tenth of it if that is less.
+	// reserve is what is kept back of the disk, or a tenth of it if that is less; and a
+	// quarter of that is never touched.
 	reserve = 64 << 20
 )
 
@@ -100,7 +101,7 @@ func (e *embedded) start(ctx context.Context) error {
 	if until, ok := ctx.Deadline(); ok {
 		wait = min(wait, time.Until(until))
 	}
-	if !srv.ReadyForConnections(wait) || !srv.JetStreamEnabled() {
+	if log.over.Load() || !srv.ReadyForConnections(wait) || !srv.JetStreamEnabled() {
 		srv.Shutdown()
 		srv.WaitForShutdown()
 		err := errors.New("it did not start in time")
@@ -166,12 +167,16 @@ func (e *embedded) close() {
 }
 
 // room is why n more bytes should not be written.
-func (e *embedded) room(n int) error {
+func (e *embedded) room(n int, last bool) error {
 	free, size, err := space(e.dir)
 	if err != nil {
 		return nil //nolint:nilerr // nobody can tell: the write will show
 	}
-	if free < uint64(n)+min(reserve, size/10) {
+	back := min(reserve, size/10)
+	if last {
+		back /= 4
+	}
+	if free < uint64(n)+back {
 		return fmt.Errorf("%w: %d MB are free in %s", ErrFull, free>>20, e.dir)
 	}
 	return nil

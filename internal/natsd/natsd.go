@@ -71,13 +71,14 @@ func (s *Server) Place() string {
 	return s.conn.ConnectedUrlRedacted()
 }
 
-// Room is why n more bytes should not be written, or nil. A part of the disk is left
-// free: the server needs it to tidy up.
-func (s *Server) Room(n int) error {
+// Room is why n more bytes should not be written, or nil. A part of the disk is kept
+// back: without it nothing could be thrown away on a full disk, because that takes
+// writing too. last asks for a piece of that part.
+func (s *Server) Room(n int, last bool) error {
 	if s.embedded == nil {
 		return nil
 	}
-	return s.embedded.room(n)
+	return s.embedded.room(n, last)
 }
 
 // Mend is called after a write has failed, before it is tried again. It may take
@@ -90,7 +91,7 @@ func (s *Server) Mend(ctx context.Context) {
 	s.mu.Lock()
 	broken := s.life.Err() != nil && !s.ended
 	s.mu.Unlock()
-	if !broken || s.embedded.room(0) != nil {
+	if !broken || s.embedded.room(0, true) != nil {
 		return
 	}
 	if err := s.embedded.restart(ctx); err != nil {

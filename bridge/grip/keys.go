@@ -1,0 +1,154 @@
+package grip
+
+import (
+	"crypto/rand"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/topicwire/topicwire/message"
+)
+
+// ErrRefused: nobody who is known may publish with these credentials.
+var ErrRefused = errors.New("grip: the credentials are refused")
+
+const defaultIss = "topicwire"
+
+// publisherKey is one key of a publisher.
+type publisherKey struct {
+	iss    string
+	secret []byte
+	topics []string // nil = every topic
+}
+
+// publisherKeys decides who may publish.
+type publisherKeys struct {
+	keys []publisherKey
+	// open lets everybody on this machine publish: no key is configured.
+	open bool
+}
+
+// secretOf is a configured key: itself, or the bytes after base64:.
+func secretOf(s string) ([]byte, error) {
+	encoded, ok := strings.CutPrefix(s, "base64:")
+	if !ok {
+		return []byte(s), nil
+	}
+	b, err := base64.StdEncoding.DecodeString(encoded)
+	if err != nil {
+		return nil, fmt.Errorf("is no base64: %w", err)
+	}
+	return b, nil
+}
+
+// newKeys reads the keys of a configuration. main is the one that Grip-Sig is signed
+// with and that functions here are given; it is made up if none is configured. others
+// tells that there are other ways to be authorised.
+func newKeys(c *Config, others bool) (k *publisherKeys, main publisherKey, text string, err error) {
+	k = &publisherKeys{open: c.Key == "" && len(c.Keys) == 0 && !others}
+	main.iss, text = c.Iss, c.Key
+	if main.iss == "" {
+		main.iss = defaultIss
+	}
+	if text == "" {
+		var random [24]byte
+		_, _ = rand.Read(random[:]) // never fails: it aborts the program instead
+		text = hex.EncodeToString(random[:])
+	}
+	if main.secret, err = secretOf(text); err != nil {
+		return nil, main, "", fmt.Errorf("grip.key %w", err)
+	}
+	k.keys = append(k.keys, main)
+	for i, kc := range c.Keys {
+		secret, err := secretOf(kc.Key)
+		if err != nil {
+			return nil, main, "", fmt.Errorf("grip.keys[%d].key %w", i, err)
+		}
+		k.keys = append(k.keys, publisherKey{kc.Iss, secret, kc.Topics})
+	}
+	return k, main, text, nil
+}
+
+// topicGrant is what a key may do.
+type topicGrant struct {
+	name   string
+	topics []string
+}
+
+// Name is the key's issuer.
+func (g topicGrant) Name() string { return g.name }
+
+// MayPublish reports whether one of the filters matches.
+func (g topicGrant) MayPublish(topic string) bool {
+	if g.topics == nil {
+		return true
+	}
+	for _, f := range g.topics {
+		if message.Match(f, topic) {
+			return true
+		}
+	}
+	return false
+}
+
+// MaySubscribe is never asked of a publisher.
+func (g topicGrant) MaySubscribe(string) bool { return false }
+
+// MayReceive is never asked of a publisher.
+func (g topicGrant) MayReceive(string) bool { return false }
+
+// authorize says what whoever sent a request may publish.
+func (k *publisherKeys) authorize(r *http.Request, now time.Time) (Grant, error) {
+	shown := bearer(r)
+	if shown == "" {
+		if k.open && fromHere(r) {
+			return topicGrant{}, nil
+		}
+		return nil, fmt.Errorf("%w: show a key or a JWT as Authorization: Bearer", ErrRefused)
+	}
+	for _, key := range k.keys {
+		if subtle.ConstantTimeCompare([]byte(shown), key.secret) == 1 {
+			return topicGrant{key.iss, key.topics}, nil
+		}
+		if key.iss == "" {
+			continue
+		}
+		if c, ok := verifyHS256(shown, key.secret, now); ok && c.Iss == key.iss {
+			return topicGrant{key.iss, key.topics}, nil
+		}
+	}
+	return nil, fmt.Errorf("%w: no key fits", ErrRefused)
+}
+
+// bearer is what a request shows: a bearer token, or Fastly's header.
+func bearer(r *http.Request) string {
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if strings.EqualFold(scheme, "Bearer") {
+		return strings.TrimSpace(token)
+	}
+	return r.Header.Get("Fastly-Key")
+}
+
+// fromHere reports whether a program of this machine sent the request: not a proxy for
+// somebody else, and not a web page of another site in its user's browser.
+func fromHere(r *http.Request) bool {
+	return isLoopback(hostOnly(r.RemoteAddr)) && isLoopback(hostOnly(r.Host)) &&
+		r.Header.Get("Forwarded") == "" && r.Header.Get("X-Forwarded-For") == "" &&
+		OriginAllowed(r, nil)
+}
+
+// CheckKeys reports keys of a configuration that cannot be used: their text is wrong, or
+// the file of sign_key is.
+func CheckKeys(c Config) error {
+	_, main, _, err := newKeys(&c, false)
+	if err != nil {
+		return err
+	}
+	_, err = newSigner(&c, main.secret)
+	return err
+}

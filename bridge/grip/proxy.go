@@ -1,0 +1,114 @@
+package grip
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/topicwire/topicwire/bridge/grip/wire"
+)
+
+// mostAnswer bounds the answer of a handler in bytes, as Pushpin does for GRIP and
+// Lambda for everything.
+const mostAnswer = 6 << 20
+
+// originHandler asks an HTTP origin.
+type originHandler struct{ client *http.Client }
+
+// newOriginHandler makes one with a pool of connections.
+func newOriginHandler() originHandler {
+	t := &http.Transport{
+		DialContext:         (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		MaxIdleConns:        4096,
+		MaxIdleConnsPerHost: 1024, // the default of 2 closes connections under load
+		IdleConnTimeout:     90 * time.Second,
+		TLSHandshakeTimeout: 10 * time.Second,
+		DisableCompression:  true, // the client's Accept-Encoding travels as it is
+	}
+	return originHandler{&http.Client{
+		Transport:     t,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
+}
+
+func (o originHandler) close() { o.client.CloseIdleConnections() }
+
+func (o originHandler) ask(ctx context.Context, route *Route, q *request) (*answer, error) {
+	resp, err := o.send(ctx, route, q)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close() //nolint:errcheck // nothing is lost when closing what was read fails
+	body, err := io.ReadAll(io.LimitReader(resp.Body, mostAnswer+1))
+	if err != nil {
+		return nil, fmt.Errorf("reading the origin's answer: %w", err)
+	}
+	if len(body) > mostAnswer {
+		return nil, fmt.Errorf("%w: it has more than %d bytes", errAnswer, mostAnswer)
+	}
+	a := answerOf(resp)
+	a.Body = body
+	return a, nil
+}
+
+// answerOf is a response without its body.
+func answerOf(resp *http.Response) *answer {
+	_, reason, _ := strings.Cut(resp.Status, " ")
+	if reason == http.StatusText(resp.StatusCode) {
+		reason = ""
+	}
+	a := &answer{Response: wire.Response{Status: resp.StatusCode, Reason: reason, Header: make(http.Header, len(resp.Header))}}
+	for k, v := range resp.Header {
+		switch {
+		case strings.HasPrefix(k, "Set-Meta-"):
+			for _, s := range v {
+				a.meta = append(a.meta, wire.Param{Name: k[len("Set-Meta-"):], Value: s})
+			}
+		case k == "Connection", k == "Keep-Alive", k == "Transfer-Encoding", k == "Proxy-Connection", k == "Trailer", k == "Upgrade":
+		default:
+			a.Header[k] = v
+		}
+	}
+	return a
+}
+
+// send makes the HTTP request.
+func (o originHandler) send(ctx context.Context, route *Route, q *request) (*http.Response, error) {
+	target := strings.TrimSuffix(route.URL, "/") + q.uri.RequestURI()
+	req, err := http.NewRequestWithContext(ctx, q.method, target, bytes.NewReader(q.body))
+	if err != nil {
+		return nil, fmt.Errorf("cannot ask %q: %w", target, err)
+	}
+	req.Host = q.host
+	for k, v := range q.header {
+		req.Header[k] = v
+	}
+	for _, p := range q.extra {
+		req.Header[p.Name] = []string{p.Value} // names keep their case
+	}
+	if req.Header["User-Agent"] == nil {
+		req.Header["User-Agent"] = []string{""} // none, instead of Go's
+	}
+	if len(q.body) == 0 {
+		req.Body, req.GetBody = http.NoBody, nil
+		if q.method == http.MethodPost {
+			req.Header["Content-Length"] = []string{"0"}
+		}
+	}
+	return o.client.Do(req)
+}
+
+// neverSent reports whether err says that a request did not reach the handler, so that
+// it may be made again.
+func neverSent(err error) bool {
+	var op *net.OpError
+	var outer *url.Error
+	return errors.As(err, &outer) && errors.As(err, &op) && op.Op == "dial"
+}

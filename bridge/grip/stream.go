@@ -1,0 +1,581 @@
+package grip
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/topicwire/topicwire/bridge/grip/socket"
+	"github.com/topicwire/topicwire/bridge/grip/wire"
+	"github.com/topicwire/topicwire/message"
+)
+
+// stream is one response that goes on as long as its client stays.
+type stream struct {
+	x        *exchange
+	rc       *http.ResponseController
+	framing  StreamFraming
+	signal   chan struct{} // of capacity 1: there is something to do
+	ended    chan struct{} // closed by the door
+	endOnce  sync.Once
+	next     string // where it goes on after silence
+	nextWait time.Duration
+	hold     *wire.Hold
+
+	mu       sync.Mutex
+	channels []binding
+	queue    []piece
+	bytes    int
+	backlog  []piece // came live while the history is read; nil when it has been
+	reading  bool    // the history is being read
+	seen     uint64  // the highest place that was read from it
+	closing  bool    // a publisher has ended it
+	lost     bool    // its queue was full
+	recover  []string
+	hinted   bool
+}
+
+// piece is content that waits to be written.
+type piece struct {
+	b   []byte
+	seq uint64
+}
+
+// streamTimeout is how long a client may take nothing before its stream is cut.
+const streamTimeout = 30 * time.Second
+
+// errSlow ends a stream whose client reads too slowly.
+var errSlow = errors.New("grip: the client reads too slowly")
+
+// stream opens the stream and writes it until it ends.
+func (x *exchange) stream(hold *wire.Hold, head *wire.Response) {
+	channels, err := x.bindings(hold)
+	if err != nil {
+		x.failed(err)
+		return
+	}
+	s := &stream{
+		x: x, rc: http.NewResponseController(x.w), framing: framingOf(x.route.Stream, head), hold: hold,
+		signal: make(chan struct{}, 1), ended: make(chan struct{}), channels: channels,
+		next: hold.Next, nextWait: hold.NextTimeout,
+	}
+	release, err := x.d.Hold(x.route, func(int, string) { s.endOnce.Do(func() { close(s.ended) }) })
+	if err != nil {
+		http.Error(x.w, err.Error(), http.StatusServiceUnavailable)
+		return
+	}
+	defer release()
+	seq, resumes := x.lastSeen(channels)
+	s.reading = resumes
+	sub := x.d.options.Space.Holder(mayReceive(x.grant), s.receive)
+	defer sub.Close()
+	for _, b := range channels {
+		if err := sub.Subscribe(b.topic, (x.route.Retained || b.Retained) && !resumes); err != nil {
+			x.failed(fmt.Errorf("%w: %w", wire.ErrInstruct, err))
+			return
+		}
+	}
+	x.d.metrics.streams.Add(1)
+	defer x.d.metrics.streams.Add(-1)
+	if head.Status < 200 {
+		head.Status = http.StatusBadGateway
+	}
+	x.w.Header().Del("Content-Length")
+	writeHead(x.w, head, -1)
+	if err := s.write(head.Body); err != nil {
+		s.gone(err)
+		return
+	}
+	if resumes {
+		if err := s.resume(seq); err != nil {
+			s.gone(err)
+			return
+		}
+	}
+	s.catchUp()
+	s.gone(s.run(sub))
+}
+
+// gone ends the stream: in good order, or so that the client notices.
+func (s *stream) gone(err error) {
+	if s.hold.Gone != "" && s.x.r.Context().Err() != nil {
+		s.x.d.work.Go(s.tellGone)
+	}
+	if err == nil || s.x.r.Context().Err() != nil {
+		return
+	}
+	s.x.d.options.Log.Debug().Err(err).Str("path", s.x.route.Path).Msg("a stream was cut")
+	panic(http.ErrAbortHandler) // the client must not take it for the end
+}
+
+// framingOf is how plain messages are written to a stream.
+func framingOf(f StreamFraming, head *wire.Response) StreamFraming {
+	if f != StreamAuto && f != "" {
+		return f
+	}
+	t, _, _ := strings.Cut(head.Header.Get("Content-Type"), ";")
+	if strings.EqualFold(strings.TrimSpace(t), "text/event-stream") {
+		return StreamSSE
+	}
+	return StreamRaw
+}
+
+// run writes what is published until the stream ends.
+func (s *stream) run(sub Subscriber) error {
+	beat := time.NewTimer(time.Hour)
+	defer beat.Stop()
+	s.rearm(beat)
+	quiet := time.NewTimer(time.Hour)
+	defer quiet.Stop()
+	s.rearmNext(quiet)
+	for {
+		select {
+		case <-s.signal:
+			wrote, err := s.drain(sub)
+			if err != nil {
+				return err
+			}
+			if wrote {
+				if k := s.hold.KeepAlive; k != nil && !k.Interval {
+					s.rearm(beat)
+				}
+				s.rearmNext(quiet)
+			}
+			if s.isOver() {
+				return nil
+			}
+		case <-beat.C:
+			if err := s.write(s.hold.KeepAlive.Content); err != nil {
+				return err
+			}
+			s.rearm(beat)
+		case <-quiet.C:
+			if over, err := s.follow(s.lastIDs(), sub); over || err != nil {
+				return err
+			}
+			s.rearm(beat)
+			s.rearmNext(quiet)
+		case <-s.ended:
+			_, err := s.drain(nil)
+			return err
+		case <-s.x.r.Context().Done():
+			return nil
+		}
+	}
+}
+
+func (s *stream) rearm(t *time.Timer) {
+	if k := s.hold.KeepAlive; k != nil && len(k.Content) > 0 {
+		t.Reset(k.Timeout)
+	} else {
+		t.Stop()
+	}
+}
+
+func (s *stream) rearmNext(t *time.Timer) {
+	if s.next != "" {
+		t.Reset(s.nextWait)
+	} else {
+		t.Stop()
+	}
+}
+
+// isOver reports whether a publisher has ended the stream and everything is written.
+func (s *stream) isOver() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closing && len(s.queue) == 0
+}
+
+// drain writes what waits. sub is nil when the stream is ending.
+func (s *stream) drain(sub Subscriber) (wrote bool, err error) {
+	s.mu.Lock()
+	queue, recover, hinted, lost := s.queue, s.recover, s.hinted, s.lost
+	s.queue, s.bytes, s.recover, s.hinted = nil, 0, nil, false
+	s.mu.Unlock()
+	if lost {
+		return false, errSlow
+	}
+	if len(queue) > 0 {
+		var all []byte
+		if len(queue) == 1 {
+			all = queue[0].b
+		} else {
+			for _, p := range queue {
+				all = append(all, p.b...)
+			}
+		}
+		if err := s.write(all); err != nil {
+			return true, err
+		}
+	}
+	if (len(recover) > 0 || hinted) && sub != nil && s.next != "" {
+		over, err := s.follow(recover, sub)
+		if over && err == nil {
+			s.mu.Lock()
+			s.closing = true
+			s.mu.Unlock()
+		}
+		return true, err
+	}
+	return len(queue) > 0, nil
+}
+
+// write writes one piece and sees to it that it leaves.
+func (s *stream) write(b []byte) error {
+	_ = s.rc.SetWriteDeadline(time.Now().Add(streamTimeout)) // what has no deadlines is not cut
+	if len(b) > 0 {
+		if _, err := s.x.w.Write(b); err != nil {
+			return err
+		}
+	}
+	return s.rc.Flush()
+}
+
+// receive takes a message of the space; see Receive.
+func (s *stream) receive(m *message.Message, shared *any) {
+	d := s.x.d.deliveryOf(m, shared)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.deliver(m, d, true)
+}
+
+// deliver queues a message. Call it with the lock held.
+func (s *stream) deliver(m *message.Message, d *delivery, live bool) {
+	if s.closing || s.lost {
+		return
+	}
+	var expected string
+	for i := range s.channels {
+		if c := &s.channels[i]; message.Match(c.topic, m.Topic) {
+			expected = c.last
+			break
+		}
+	}
+	f, filters, ok := pass(s.channels, s.hold.Meta, m, d)
+	if !ok {
+		return
+	}
+	if d.pub != nil {
+		i := d.pub.item.Stream
+		if i == nil || f.drops(i.Filters) {
+			return
+		}
+		switch i.Action {
+		case wire.Close:
+			s.closing = true
+			s.wake()
+			s.reached(d)
+			return
+		case wire.Hint:
+			s.hinted = true
+			s.wake()
+			s.reached(d)
+			return
+		}
+		filters = append(append([]string(nil), filters...), i.Filters...)
+		if live && d.asked && expected != "" && expected != d.prev && s.next != "" && d.seq == 0 {
+			// The one before has not been seen here: the next link brings both.
+			s.missing(expected, m)
+			return
+		}
+	}
+	var b []byte
+	if changes(filters) {
+		content := m.Payload
+		if d.pub != nil {
+			content = d.pub.item.Stream.Content
+		}
+		own, err := f.content(filters, content)
+		if err != nil {
+			s.x.d.log.warn("filter", err, "a message was not delivered", "topic", m.Topic)
+			return
+		}
+		b = frameContent(s.framing, own, d)
+	} else {
+		b = d.streamForm(s.framing, m)
+	}
+	s.push(piece{b, d.seq}, d, live)
+}
+
+// push queues a piece. Call it with the lock held.
+func (s *stream) push(p piece, d *delivery, live bool) {
+	if live && s.reading && len(s.backlog) < s.x.route.Queue.MaxMessages {
+		s.backlog = append(s.backlog, p)
+		s.reached(d)
+		return
+	}
+	if live && p.seq != 0 && p.seq <= s.seen && !s.reading {
+		return // it was read from the history
+	}
+	q := &s.x.route.Queue
+	if s.reading && live || len(s.queue) >= q.MaxMessages || s.bytes > 0 && s.bytes+len(p.b) > q.MaxBytes {
+		s.x.d.metrics.missed.Add(1)
+		if d.pub != nil {
+			d.pub.missed++
+		}
+		if q.Policy != socket.DropNewest {
+			s.lost = true
+			s.queue, s.bytes = nil, 0
+			_ = s.rc.SetWriteDeadline(time.Unix(1, 0)) // a write that waits ends now
+			s.wake()
+		}
+		return
+	}
+	s.queue = append(s.queue, p)
+	s.bytes += len(p.b)
+	s.reached(d)
+	s.wake()
+}
+
+func (s *stream) reached(d *delivery) {
+	s.x.d.metrics.delivered.Add(1)
+	if d.pub != nil {
+		d.pub.reached++
+	}
+}
+
+func (s *stream) wake() {
+	select {
+	case s.signal <- struct{}{}:
+	default:
+	}
+}
+
+// resume writes what the client has missed, from the history, and then what has come
+// meanwhile.
+func (s *stream) resume(seq uint64) error {
+	const some = 256
+	topics := s.x.keptTopics(s.channels)
+	for {
+		list, complete, err := s.x.d.history.history.After(s.x.r.Context(), topics, seq, some)
+		if err != nil {
+			return err
+		}
+		if !complete && s.framing == StreamSSE {
+			if err := s.write([]byte(": some messages are no longer kept\n\n")); err != nil {
+				return err
+			}
+		}
+		for _, k := range list {
+			seq = k.Seq
+			d := newDelivery(k.Message, publicationFor(k.Item))
+			d.seq = k.Seq
+			s.mu.Lock()
+			s.deliver(k.Message, d, false)
+			s.mu.Unlock()
+		}
+		if _, err := s.drain(nil); err != nil {
+			return err
+		}
+		if len(list) < some {
+			break
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.reading, s.seen = false, seq
+	for _, p := range s.backlog {
+		if p.seq == 0 || p.seq > seq {
+			s.queue = append(s.queue, p)
+			s.bytes += len(p.b)
+		}
+	}
+	s.backlog = nil
+	s.wake()
+	return nil
+}
+
+// catchUp asks for the next link to be followed if a channel has moved on since the
+// handler looked at it.
+func (s *stream) catchUp() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.recover = append(s.recover, s.x.behind(s.channels)...)
+	s.wake()
+}
+
+// missing asks for the next link to be followed because a message came before one that
+// was never seen here. Call it with the lock held.
+func (s *stream) missing(expected string, m *message.Message) {
+	for i := range s.channels {
+		if c := &s.channels[i]; message.Match(c.topic, m.Topic) {
+			c.last = expected
+			if len(s.recover) == 0 {
+				s.recover = []string{c.Name + "; last-id=" + expected}
+			}
+			s.wake()
+			return
+		}
+	}
+}
+
+// lastIDs are the channels with the ids that the client has seen.
+func (s *stream) lastIDs() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var last []string
+	for _, c := range s.channels {
+		if c.last != "" {
+			last = append(last, c.Name+"; last-id="+c.last)
+		}
+	}
+	return last
+}
+
+// follow asks the handler what comes next and appends that. An answer without a hold
+// and without a link ends the stream.
+func (s *stream) follow(last []string, sub Subscriber) (over bool, err error) {
+	a, err := s.askLink(s.x.r.Context(), http.MethodGet, s.next, last)
+	if err == nil && a.Status != http.StatusOK {
+		err = fmt.Errorf("grip: the next link was answered with status %d", a.Status)
+	}
+	if err != nil {
+		s.x.d.metrics.requests.WithLabelValues("next", "failed").Inc()
+		return false, err
+	}
+	hold, out, err := wire.Instructions(&a.Response)
+	if err != nil {
+		s.x.d.metrics.requests.WithLabelValues("next", "bad").Inc()
+		return false, err
+	}
+	s.x.d.metrics.requests.WithLabelValues("next", "ok").Inc()
+	if err := s.write(out.Body); err != nil {
+		return false, err
+	}
+	if hold.Mode != wire.HoldStream && hold.Next == "" {
+		return true, nil
+	}
+	s.next, s.nextWait = hold.Next, hold.NextTimeout
+	if hold.Mode != wire.HoldStream {
+		return s.follow(last, sub) // there is more of it
+	}
+	if hold.KeepAlive != nil {
+		s.hold.KeepAlive = hold.KeepAlive
+	}
+	return false, s.rebind(hold, sub)
+}
+
+// rebind puts a hold's channels in the place of those before.
+func (s *stream) rebind(hold *wire.Hold, sub Subscriber) error {
+	if len(hold.Channels) == 0 {
+		return nil
+	}
+	channels, err := s.x.bindings(hold)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	old := s.channels
+	s.channels = channels
+	s.mu.Unlock()
+	for _, b := range channels {
+		if err := sub.Subscribe(b.topic, false); err != nil {
+			return err
+		}
+	}
+	for _, o := range old {
+		if !holds(channels, o.topic) {
+			sub.Unsubscribe(o.topic)
+		}
+	}
+	return nil
+}
+
+func holds(list []binding, topic string) bool {
+	for _, b := range list {
+		if b.topic == topic {
+			return true
+		}
+	}
+	return false
+}
+
+// askLink asks the handler at a link of an answer, which may be relative.
+func (s *stream) askLink(ctx context.Context, method, link string, last []string) (*answer, error) {
+	to, err := url.Parse(link)
+	if err != nil {
+		return nil, fmt.Errorf("grip: the link %.200q is no URI: %w", link, err)
+	}
+	q := s.x.base.with(s.x.extra(last), nil)
+	q.method = method
+	q.uri = s.x.base.uri.ResolveReference(&url.URL{Path: to.Path, RawPath: to.RawPath, RawQuery: to.RawQuery})
+	return s.x.ask.ask(ctx, s.x.route, q)
+}
+
+// tellGone tells the handler that the client has left, at the link for that.
+func (s *stream) tellGone() {
+	_, err := s.askLink(s.x.d.life, http.MethodPost, s.hold.Gone, s.lastIDs())
+	if err != nil {
+		s.x.d.metrics.disconnects.WithLabelValues("failed").Inc()
+		return
+	}
+	s.x.d.metrics.disconnects.WithLabelValues("ok").Inc()
+}
+
+// streamForm is a message as a stream's client gets it, made once for all.
+func (d *delivery) streamForm(f StreamFraming, m *message.Message) []byte {
+	c := &d.streams[framingIndex(f)]
+	if !c.done {
+		content := m.Payload
+		if d.pub != nil {
+			content = d.pub.item.Stream.Content
+		}
+		c.b, c.done = frameContent(f, content, d), true
+	}
+	return c.b
+}
+
+func framingIndex(f StreamFraming) int {
+	switch f {
+	case StreamLine:
+		return 1
+	case StreamSSE:
+		return 2
+	default:
+		return 0
+	}
+}
+
+// frameContent frames content for a stream. What was published for streams is framed
+// already; to a server-sent event of that kind only its place in the history is added.
+func frameContent(f StreamFraming, b []byte, d *delivery) []byte {
+	switch {
+	case d.pub != nil && f == StreamSSE && d.seq != 0 && !hasEventID(b):
+		return append([]byte("id: "+seqID(d.seq)+"\n"), b...)
+	case d.pub != nil:
+		return b
+	case f == StreamLine:
+		return append(append(make([]byte, 0, len(b)+1), b...), '\n')
+	case f == StreamSSE:
+		return serverSentEvent(b, d.seq)
+	default:
+		return b
+	}
+}
+
+func hasEventID(b []byte) bool {
+	return bytes.HasPrefix(b, []byte("id:")) || bytes.Contains(b, []byte("\nid:"))
+}
+
+// serverSentEvent is a message as text/event-stream has it: a field data for each line
+// (https://html.spec.whatwg.org/multipage/server-sent-events.html).
+func serverSentEvent(b []byte, seq uint64) []byte {
+	out := make([]byte, 0, len(b)+40)
+	if seq != 0 {
+		out = append(out, "id: "+seqID(seq)+"\n"...)
+	}
+	text := strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(string(b))
+	for line := range strings.SplitSeq(text, "\n") {
+		out = append(out, "data: "...)
+		out = append(out, line...)
+		out = append(out, '\n')
+	}
+	return append(out, '\n')
+}
