@@ -81,7 +81,7 @@ func (a *Authority) Bind(p *Principal, peer Peer) (*Principal, error) {
 }
 
 // Function is the principal of a function's processes. It may do what the named policies
-// allow, and without any nothing at all.
+// allow, and without any nothing at all, unless nobody is restricted.
 func (a *Authority) Function(name string, policies []string) *Principal {
 	p := &Principal{Name: name, Method: MethodFunction}
 	g := &grant{authority: a, principal: p, named: policies, byName: true}
@@ -146,6 +146,8 @@ func (g *grant) set(rules *ruleset, facts *policy.Facts) *policy.Set {
 	switch {
 	case g.own != nil:
 		return g.own
+	case g.byName && rules.open && len(g.named) == 0:
+		return nil // as everybody: its process could just leave its credentials out
 	case g.byName:
 		return rules.named(g.named)
 	case rules.free(g.principal):

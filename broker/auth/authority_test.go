@@ -86,6 +86,9 @@ func TestFunctionsPrincipal(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	a.Load(auth.PolicyConfig{}, auth.AuthorityOptions{Open: true})
+	if !without.May(auth.Publish, "two") {
+		t.Error("a function is restricted where nobody is")
+	}
 	if with.May(auth.Publish, "two") || bound.May(auth.Publish, "two") {
 		t.Error("a function keeps a policy that is gone")
 	}
