@@ -29,6 +29,7 @@ func piece(m *message.Message) string {
 func streamed(name string) action.Config {
 	a := lambdaReply(name, "out/"+name)
 	a.Lambda.Reply.Stream = true
+	a.Retry = &action.RetryConfig{MaxAttempts: 1}
 	return a
 }
 

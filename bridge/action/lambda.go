@@ -80,3 +80,13 @@ func (l *LambdaSpec) do(ctx context.Context, s *Services, t *Task) (Result, erro
 		return s.Functions.Invoke(ctx, l.Function, t.Payload)
 	})
 }
+
+// To is the same work for another function: what an http action would have POSTed, or a
+// republish action published, becomes the function's event.
+func (s Spec) To(function string) Spec {
+	l := &LambdaSpec{Function: function, Reply: s.reply()}
+	if s.Lambda != nil {
+		l.Timeout = s.Lambda.Timeout
+	}
+	return Spec{Lambda: l}
+}

@@ -43,6 +43,17 @@ type Services struct {
 // ErrNothing is returned for a task without an action.
 var ErrNothing = errors.New("the task holds no action that this version knows")
 
+// ErrPublish says that an answer or a republished message could not be published.
+var ErrPublish = errors.New("cannot publish")
+
+type publishError struct {
+	topic string
+	err   error
+}
+
+func (e *publishError) Error() string   { return fmt.Sprintf("cannot publish to %s: %s", e.topic, e.err) }
+func (e *publishError) Unwrap() []error { return []error{ErrPublish, e.err} }
+
 // Do does one task: one attempt. The error is the action's failure; what a function
 // threw is a *function.Error.
 func (s *Services) Do(ctx context.Context, t *Task) (Result, error) {
@@ -89,7 +100,7 @@ func (s *Services) publish(ctx context.Context, t *Task, m *message.Message) err
 		m.Hops-- // never wrap round to a client's message
 	}
 	if err := s.Publisher.Publish(ctx, m); err != nil {
-		return fmt.Errorf("cannot publish to %s: %w", m.Topic, err)
+		return &publishError{topic: m.Topic, err: err}
 	}
 	return nil
 }

@@ -35,14 +35,14 @@ type Config struct {
 // Auth is how an HTTP function wants to be authenticated with: one of the three.
 type Auth struct {
 	Basic  *BasicAuth `yaml:"basic" jsonschema_description:"User name and password."`
-	Bearer string     `yaml:"bearer" jsonschema:"example=${file:/run/secrets/token}" jsonschema_description:"A bearer token."`
+	Bearer string     `yaml:"bearer" secret:"true" jsonschema:"example=${file:/run/secrets/token}" jsonschema_description:"A bearer token."`
 	SigV4  *SigV4     `yaml:"sigv4" jsonschema_description:"AWS's signature, with the credentials that AWS's own tools would take. {} is enough for a Lambda Function URL or an API Gateway."`
 }
 
 // BasicAuth is a user name and password (RFC 7617).
 type BasicAuth struct {
 	Username string `yaml:"username" jsonschema:"required" jsonschema_description:"The user name; it has no colon."`
-	Password string `yaml:"password" jsonschema_description:"The password."`
+	Password string `yaml:"password" secret:"true" jsonschema_description:"The password."`
 }
 
 // The time limits of functions that set none.

@@ -23,6 +23,7 @@ func (r *Registry) buildEmulated(name string, c Config) (*instance, error) {
 	i := newInstance(name, c, emulated{f}, f.Run, r.metrics)
 	// As many as it has processes for: what is more waits here or, better, in the outbox.
 	i.slots = make(chan struct{}, f.Config().Concurrency)
+	i.health = newHealth(name, f.Config().Concurrency, r.metrics)
 	return i, nil
 }
 

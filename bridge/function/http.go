@@ -59,7 +59,9 @@ func (p *Poster) post(ctx context.Context, url string, header http.Header, body 
 	case resp.StatusCode == http.StatusTooManyRequests:
 		return nil, &ThrottledError{RetryAfter: parseRetryAfter(resp.Header.Get("Retry-After"), time.Now())}
 	case resp.StatusCode < 200 || resp.StatusCode > 299:
-		return nil, &StatusError{Status: resp.StatusCode, Message: excerpt(out)}
+		return nil, &StatusError{
+			Status: resp.StatusCode, Message: excerpt(out), RetryAfter: parseRetryAfter(resp.Header.Get("Retry-After"), time.Now()),
+		}
 	case err != nil:
 		return nil, fmt.Errorf("POST %s: %w", url, err)
 	}

@@ -186,12 +186,19 @@ func (r *Registry) Resolve(nameOrARN string) string {
 	return nameOrARN
 }
 
-// Concurrency is how many invocations of a function are worth starting at once.
-func (r *Registry) Concurrency(nameOrARN string) int {
-	if i := r.find(nameOrARN); i != nil {
-		return cap(i.slots)
+// Capacity is how many invocations of a function are worth starting now; with 0, until
+// when none is.
+func (r *Registry) Capacity(nameOrARN string) (limit int, until time.Time) {
+	i := r.find(nameOrARN)
+	if i == nil {
+		r.mu.Lock()
+		i = r.undeclared[nameOrARN]
+		r.mu.Unlock()
 	}
-	return DefaultConcurrency
+	if i == nil {
+		return DefaultConcurrency, time.Time{}
+	}
+	return i.health.Capacity(time.Now())
 }
 
 // Names are the declared functions' names in alphabetical order. The caller must not

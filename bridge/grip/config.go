@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/url"
 	"path"
-	"reflect"
 	"strings"
 	"time"
 
@@ -34,6 +33,7 @@ type RouteConfig struct {
 	Function string `yaml:"function" jsonschema:"example=chat" jsonschema_description:"The function's name under functions, or the ARN of a real one."`
 	URL      string `yaml:"url" jsonschema:"example=http://127.0.0.1:9000" jsonschema_description:"With mode proxy: the origin. The request's path is added to it."`
 
+	Auth           bool           `yaml:"auth" jsonschema_description:"Let in only whom a method of the section auth knows, and give it only the channels that its policies allow. Without it the function decides alone."`
 	ChannelPrefix  string         `yaml:"channel_prefix" jsonschema:"example=chat/" jsonschema_description:"What is put before the names of the function's channels to make topics of them; nothing by default."`
 	AllowedOrigins []string       `yaml:"allowed_origins" jsonschema:"example=https://app.example.com" jsonschema_description:"Web pages that may open a WebSocket here, as under listen.websocket; pages of the same host always may."`
 	Subprotocols   []string       `yaml:"subprotocols" jsonschema:"example=chat.v1" jsonschema_description:"WebSocket subprotocols that are answered to a client that offers one of them, unless the function answers one itself."`
@@ -83,16 +83,13 @@ type QueueConfig struct {
 	Policy      socket.Policy `yaml:"policy" jsonschema:"enum=disconnect,enum=drop_newest" jsonschema_description:"What happens beyond: disconnect (default) ends the connection with code 1013, so that the client knows; drop_newest drops what does not fit. Both are counted."`
 }
 
-// APIGatewayConfig are the settings of mode apigateway.
-type APIGatewayConfig struct {
-	Stage string `yaml:"stage" jsonschema:"example=prod" jsonschema_description:"The stage's name."`
-}
-
 // Check reports what is wrong with a route.
 func (c RouteConfig) Check(report func(path, problem, remedy string)) {
 	c.checkPath(report)
 	switch c.Mode {
-	case "", ModeGrip, ModeAPIGateway:
+	case ModeAPIGateway:
+		c.checkAPIGateway(report)
+	case "", ModeGrip:
 		if c.Function == "" {
 			report("function", "is missing", "name a function of the section functions")
 		}
@@ -131,7 +128,7 @@ func (c RouteConfig) Check(report func(path, problem, remedy string)) {
 			report(fmt.Sprintf("subprotocols[%d]", i), fmt.Sprintf("%q is no subprotocol", s), "use letters, digits and -._")
 		}
 	}
-	if !reflect.ValueOf(c.APIGateway).IsZero() && c.Mode != ModeAPIGateway {
+	if !c.APIGateway.IsZero() && c.Mode != ModeAPIGateway {
 		report("apigateway", "has no meaning without mode apigateway", "write mode: apigateway, or remove it")
 	}
 }

@@ -66,6 +66,8 @@ type Invoker interface {
 
 // Grant is what somebody may do. A nil Grant allows everything.
 type Grant interface {
+	// Name is the identity; empty for an anonymous one.
+	Name() string
 	MayPublish(topic string) bool
 	MaySubscribe(filter string) bool
 	MayReceive(topic string) bool
@@ -93,12 +95,11 @@ type Options struct {
 	Space Space
 	// Functions invokes functions. It is needed.
 	Functions Invoker
-	// Authorize says what the client that sent a request may do, or refuses it. nil
-	// leaves that to the function behind the route.
+	// Authorize says who sent a request and what it may do, or refuses it: clients of
+	// routes with auth, and publishers that show none of the keys of Config. nil lets
+	// clients in, and as publishers only those with a key or, if no key is configured,
+	// those on this machine.
 	Authorize func(r *http.Request) (Grant, error)
-	// AuthorizePublisher is asked before the keys of Config whether a request may
-	// publish; with ErrNotMine they are asked. May be nil.
-	AuthorizePublisher func(r *http.Request) (Grant, error)
 	// Defaults are the limits of routes that set none.
 	Defaults Defaults
 	// History keeps the messages of Config.History's topics; nil = in memory.
@@ -143,7 +144,7 @@ func New(o Options) (*Door, error) {
 	if o.Linger <= 0 {
 		o.Linger = 5 * time.Second
 	}
-	keys, main, text, err := newKeys(&o.Config)
+	keys, main, text, err := newKeys(&o.Config, o.Authorize != nil)
 	if err != nil {
 		return nil, err
 	}

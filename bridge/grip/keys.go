@@ -14,13 +14,8 @@ import (
 	"github.com/topicwire/topicwire/message"
 )
 
-// Why somebody may not publish, or not there.
-var (
-	// ErrNotMine: the credentials are of another kind.
-	ErrNotMine = errors.New("grip: not my kind of credentials")
-	// ErrRefused: nobody who is known may publish with these credentials.
-	ErrRefused = errors.New("grip: the credentials are refused")
-)
+// ErrRefused: nobody who is known may publish with these credentials.
+var ErrRefused = errors.New("grip: the credentials are refused")
 
 const defaultIss = "topicwire"
 
@@ -52,9 +47,10 @@ func secretOf(s string) ([]byte, error) {
 }
 
 // newKeys reads the keys of a configuration. main is the one that Grip-Sig is signed
-// with and that functions here are given; it is made up if none is configured.
-func newKeys(c *Config) (k *publisherKeys, main publisherKey, text string, err error) {
-	k = &publisherKeys{open: c.Key == "" && len(c.Keys) == 0}
+// with and that functions here are given; it is made up if none is configured. others
+// tells that there are other ways to be authorised.
+func newKeys(c *Config, others bool) (k *publisherKeys, main publisherKey, text string, err error) {
+	k = &publisherKeys{open: c.Key == "" && len(c.Keys) == 0 && !others}
 	main.iss, text = c.Iss, c.Key
 	if main.iss == "" {
 		main.iss = defaultIss
@@ -78,8 +74,14 @@ func newKeys(c *Config) (k *publisherKeys, main publisherKey, text string, err e
 	return k, main, text, nil
 }
 
-// grantOf is what a key may do.
-type topicGrant struct{ topics []string }
+// topicGrant is what a key may do.
+type topicGrant struct {
+	name   string
+	topics []string
+}
+
+// Name is the key's issuer.
+func (g topicGrant) Name() string { return g.name }
 
 // MayPublish reports whether one of the filters matches.
 func (g topicGrant) MayPublish(topic string) bool {
@@ -100,27 +102,27 @@ func (g topicGrant) MaySubscribe(string) bool { return false }
 // MayReceive is never asked of a publisher.
 func (g topicGrant) MayReceive(string) bool { return false }
 
-// authorize says what whoever sent a request may publish, and its name.
-func (k *publisherKeys) authorize(r *http.Request, now time.Time) (Grant, string, error) {
+// authorize says what whoever sent a request may publish.
+func (k *publisherKeys) authorize(r *http.Request, now time.Time) (Grant, error) {
 	shown := bearer(r)
 	if shown == "" {
 		if k.open && fromHere(r) {
-			return topicGrant{}, "", nil
+			return topicGrant{}, nil
 		}
-		return nil, "", fmt.Errorf("%w: show a key or a JWT as Authorization: Bearer", ErrRefused)
+		return nil, fmt.Errorf("%w: show a key or a JWT as Authorization: Bearer", ErrRefused)
 	}
 	for _, key := range k.keys {
 		if subtle.ConstantTimeCompare([]byte(shown), key.secret) == 1 {
-			return topicGrant{key.topics}, key.iss, nil
+			return topicGrant{key.iss, key.topics}, nil
 		}
 		if key.iss == "" {
 			continue
 		}
 		if c, ok := verifyHS256(shown, key.secret, now); ok && c.Iss == key.iss {
-			return topicGrant{key.topics}, key.iss, nil
+			return topicGrant{key.iss, key.topics}, nil
 		}
 	}
-	return nil, "", fmt.Errorf("%w: no key fits", ErrRefused)
+	return nil, fmt.Errorf("%w: no key fits", ErrRefused)
 }
 
 // bearer is what a request shows: a bearer token, or Fastly's header.
@@ -138,4 +140,15 @@ func fromHere(r *http.Request) bool {
 	return isLoopback(hostOnly(r.RemoteAddr)) && isLoopback(hostOnly(r.Host)) &&
 		r.Header.Get("Forwarded") == "" && r.Header.Get("X-Forwarded-For") == "" &&
 		OriginAllowed(r, nil)
+}
+
+// CheckKeys reports keys of a configuration that cannot be used: their text is wrong, or
+// the file of sign_key is.
+func CheckKeys(c Config) error {
+	_, main, _, err := newKeys(&c, false)
+	if err != nil {
+		return err
+	}
+	_, err = newSigner(&c, main.secret)
+	return err
 }

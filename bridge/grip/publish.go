@@ -181,15 +181,14 @@ func (d *Door) publisher(r *http.Request) (publisher, error) {
 	if a, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
 		p.addr = netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
 	}
-	if ask := d.options.AuthorizePublisher; ask != nil {
-		grant, err := ask(r)
-		if !errors.Is(err, ErrNotMine) {
-			p.grant = grant
-			return p, err
-		}
-	}
 	var err error
-	p.grant, p.name, err = d.keys.authorize(r, time.Now())
+	p.grant, err = d.keys.authorize(r, time.Now())
+	if err != nil && d.options.Authorize != nil {
+		p.grant, err = d.options.Authorize(r)
+	}
+	if err == nil {
+		p.name = p.grant.Name()
+	}
 	return p, err
 }
 

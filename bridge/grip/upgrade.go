@@ -24,7 +24,7 @@ type gripHandler struct {
 
 // ServeRoute takes a request: a WebSocket handshake or an ordinary one.
 func (g gripHandler) ServeRoute(w http.ResponseWriter, r *http.Request, route *Route) {
-	grant, ok := g.authorize(w, r)
+	grant, ok := g.authorize(w, r, route)
 	if !ok {
 		return
 	}
@@ -36,8 +36,8 @@ func (g gripHandler) ServeRoute(w http.ResponseWriter, r *http.Request, route *R
 }
 
 // authorize asks whether a client may be here at all.
-func (g gripHandler) authorize(w http.ResponseWriter, r *http.Request) (Grant, bool) {
-	if g.d.options.Authorize == nil {
+func (g gripHandler) authorize(w http.ResponseWriter, r *http.Request, route *Route) (Grant, bool) {
+	if g.d.options.Authorize == nil || !route.Auth {
 		return nil, true
 	}
 	grant, err := g.d.options.Authorize(r)

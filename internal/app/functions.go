@@ -35,7 +35,10 @@ func newFunctions(cfg *config.Config, log zerolog.Logger, metrics prometheus.Reg
 		}},
 	}
 	f.options.Emulator.EnvFor = func(name, token string) map[string]string {
-		v := env(name, token)
+		v := make(map[string]string)
+		if env != nil {
+			maps.Copy(v, env(name, token))
+		}
 		if environ := f.environ.Load(); environ != nil {
 			maps.Copy(v, (*environ)(name))
 		}

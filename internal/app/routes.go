@@ -3,12 +3,15 @@ package app
 import (
 	"context"
 	"errors"
+	"maps"
 	"net"
+	"net/http"
 	"strconv"
 
 	"github.com/topicwire/topicwire/bridge/function"
 	"github.com/topicwire/topicwire/bridge/grip"
 	"github.com/topicwire/topicwire/broker"
+	"github.com/topicwire/topicwire/broker/auth"
 	"github.com/topicwire/topicwire/internal/config"
 	"github.com/topicwire/topicwire/message"
 )
@@ -16,10 +19,16 @@ import (
 // newDoor makes the door of plain WebSockets and HTTP streams.
 func (a *app) newDoor(cfg *config.Config) error {
 	limits := cfg.Limits.Effective()
+	var history grip.History // nil = in memory
+	if a.durable.history != nil {
+		history = a.durable.history
+	}
 	d, err := grip.New(grip.Options{
 		Config:    cfg.Grip,
+		History:   history,
 		Space:     space{a.broker},
 		Functions: byName{a.functions},
+		Authorize: a.gripAuthorizer(cfg),
 		Defaults:  grip.Defaults{MaxMessage: limits.MaxPacketSize, MaxQueued: limits.WriteBuffer},
 		Log:       a.log,
 		Metrics:   a.metrics,
@@ -33,19 +42,21 @@ func (a *app) newDoor(cfg *config.Config) error {
 	}
 	a.door = d
 	a.tellFunctions(cfg)
-	return nil
+	return a.newGateway(cfg)
 }
 
 // tellFunctions sees to it that the processes of functions behind the routes of cfg
-// know where to publish.
+// know where to publish, and where @connections is.
 func (a *app) tellFunctions(cfg *config.Config) {
 	a.functions.environ.Store(new(func(function string) map[string]string {
+		all := make(map[string]string)
 		for _, r := range cfg.Routes {
 			if r.Uses(function) {
-				return a.gripEnviron()
+				maps.Copy(all, a.gripEnviron())
 			}
 		}
-		return nil
+		maps.Copy(all, a.inner.environ(function))
+		return all
 	}))
 }
 
@@ -71,6 +82,31 @@ func reachable(addr net.Addr) string {
 	}
 	return net.JoinHostPort("127.0.0.1", strconv.Itoa(t.Port))
 }
+
+// gripAuthorizer asks the methods of the section auth; nil if there are none.
+func (a *app) gripAuthorizer(cfg *config.Config) func(r *http.Request) (grip.Grant, error) {
+	if len(cfg.Auth.Methods) == 0 {
+		return nil
+	}
+	return func(r *http.Request) (grip.Grant, error) {
+		p, err := a.auth.AuthenticateHTTP(r)
+		if err != nil {
+			return nil, err
+		}
+		return principalGrant{p}, nil
+	}
+}
+
+// principalGrant is what a principal's policies allow.
+type principalGrant struct{ p *auth.Principal }
+
+func (g principalGrant) Name() string { return g.p.Name }
+
+func (g principalGrant) MayPublish(topic string) bool { return g.p.May(auth.Publish, topic) }
+
+func (g principalGrant) MaySubscribe(filter string) bool { return g.p.May(auth.Subscribe, filter) }
+
+func (g principalGrant) MayReceive(topic string) bool { return g.p.May(auth.Receive, topic) }
 
 // space is the broker as the door sees it.
 type space struct{ b *broker.Broker }
