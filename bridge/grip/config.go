@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/url"
 	"path"
-	"reflect"
 	"strings"
 	"time"
 
@@ -84,16 +83,13 @@ type QueueConfig struct {
 	Policy      socket.Policy `yaml:"policy" jsonschema:"enum=disconnect,enum=drop_newest" jsonschema_description:"What happens beyond: disconnect (default) ends the connection with code 1013, so that the client knows; drop_newest drops what does not fit. Both are counted."`
 }
 
-// APIGatewayConfig are the settings of mode apigateway.
-type APIGatewayConfig struct {
-	Stage string `yaml:"stage" jsonschema:"example=prod" jsonschema_description:"The stage's name."`
-}
-
 // Check reports what is wrong with a route.
 func (c RouteConfig) Check(report func(path, problem, remedy string)) {
 	c.checkPath(report)
 	switch c.Mode {
-	case "", ModeGrip, ModeAPIGateway:
+	case ModeAPIGateway:
+		c.checkAPIGateway(report)
+	case "", ModeGrip:
 		if c.Function == "" {
 			report("function", "is missing", "name a function of the section functions")
 		}
@@ -132,7 +128,7 @@ func (c RouteConfig) Check(report func(path, problem, remedy string)) {
 			report(fmt.Sprintf("subprotocols[%d]", i), fmt.Sprintf("%q is no subprotocol", s), "use letters, digits and -._")
 		}
 	}
-	if !reflect.ValueOf(c.APIGateway).IsZero() && c.Mode != ModeAPIGateway {
+	if !c.APIGateway.IsZero() && c.Mode != ModeAPIGateway {
 		report("apigateway", "has no meaning without mode apigateway", "write mode: apigateway, or remove it")
 	}
 }

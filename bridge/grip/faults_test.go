@@ -320,7 +320,7 @@ func TestMessagesOfAMegabyte(t *testing.T) {
 		c.want(big)
 	}
 	c.send(big + "x")
-	c.wantClose(1009, "")
+	c.wantClose(1009, "the message is too large")
 }
 
 func TestBadFrames(t *testing.T) {

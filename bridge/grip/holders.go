@@ -66,7 +66,7 @@ func (s *holders) len() int {
 func (s *holders) endRoutes() {
 	for _, h := range s.those(func(h *held) bool {
 		select {
-		case <-h.route.gone:
+		case <-h.route.Gone():
 			return true
 		default:
 			return false

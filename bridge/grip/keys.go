@@ -151,3 +151,14 @@ func fromHere(r *http.Request) bool {
 		r.Header.Get("Forwarded") == "" && r.Header.Get("X-Forwarded-For") == "" &&
 		OriginAllowed(r, nil)
 }
+
+// CheckKeys reports keys of a configuration that cannot be used: their text is wrong, or
+// the file of sign_key is.
+func CheckKeys(c Config) error {
+	_, main, _, err := newKeys(&c, false)
+	if err != nil {
+		return err
+	}
+	_, err = newSigner(&c, main.secret)
+	return err
+}

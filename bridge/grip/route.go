@@ -27,15 +27,31 @@ type Route struct {
 	// Prefix tells a prefix from a path.
 	Prefix bool
 
-	gone chan struct{}
-	once sync.Once
+	gone *departure
+
+	compiling sync.Once
+	compiled  any
+}
+
+// Compiled is what the handler of the route's mode has made of its configuration. compile
+// is called once.
+func (r *Route) Compiled(compile func() any) any {
+	r.compiling.Do(func() { r.compiled = compile() })
+	return r.compiled
 }
 
 // Gone is closed when a reload has taken the route away or put another function
 // behind it. Its connections then end with code 1012, so that clients come back.
-func (r *Route) Gone() <-chan struct{} { return r.gone }
+func (r *Route) Gone() <-chan struct{} { return r.gone.c }
 
-func (r *Route) end() { r.once.Do(func() { close(r.gone) }) }
+// departure is what Gone is about. The routes that follow one another with different settings
+// share it, since each may have connections.
+type departure struct {
+	c    chan struct{}
+	once sync.Once
+}
+
+func (d *departure) end() { d.once.Do(func() { close(d.c) }) }
 
 // Topic is the topic of a channel of this route.
 func (r *Route) Topic(channel string) string { return r.ChannelPrefix + channel }
@@ -68,7 +84,7 @@ func newRoute(c RouteConfig, d Defaults) *Route {
 	if c.Queue.Policy == "" {
 		c.Queue.Policy = socket.Disconnect
 	}
-	r := &Route{RouteConfig: c, gone: make(chan struct{})}
+	r := &Route{RouteConfig: c, gone: &departure{c: make(chan struct{})}}
 	r.Base, r.Prefix = splitPath(c.Path)
 	return r
 }
@@ -97,7 +113,9 @@ func newTable(configs []RouteConfig, d Defaults, old *table) *table {
 			if reflect.DeepEqual(o.RouteConfig, r.RouteConfig) {
 				r = o
 			}
-			kept[o] = o == r || o.Mode == r.Mode && o.Function == r.Function && o.URL == r.URL
+			if kept[o] = o == r || o.Mode == r.Mode && o.Function == r.Function && o.URL == r.URL; kept[o] {
+				r.gone = o.gone
+			}
 		}
 		if r.Prefix {
 			t.prefixes = append(t.prefixes, r)
@@ -108,7 +126,7 @@ func newTable(configs []RouteConfig, d Defaults, old *table) *table {
 	sort.SliceStable(t.prefixes, func(i, j int) bool { return len(t.prefixes[i].Base) > len(t.prefixes[j].Base) })
 	for _, o := range old.all() {
 		if !kept[o] {
-			o.end()
+			o.gone.end()
 		}
 	}
 	return t

@@ -29,6 +29,7 @@ type BenchCmd struct {
 	Retained    benchRetained    `cmd:"" help:"Have many messages retained, then subscribe to all."`
 	Offline     benchOffline     `cmd:"" help:"Queue many messages for a client that is away, then let it return."`
 	Compare     benchCompare     `cmd:"" help:"Run topicwire and another broker side by side."`
+	Push        benchPush        `cmd:"" help:"Run topicwire and pushpin side by side: plain WebSockets in front of an HTTP origin."`
 	Bridge      benchBridge      `cmd:"" hidden:"" help:"What compare puts beside another broker to call a function."`
 }
 

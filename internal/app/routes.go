@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"maps"
 	"net"
 	"net/http"
 	"strconv"
@@ -41,19 +42,21 @@ func (a *app) newDoor(cfg *config.Config) error {
 	}
 	a.door = d
 	a.tellFunctions(cfg)
-	return nil
+	return a.newGateway(cfg)
 }
 
 // tellFunctions sees to it that the processes of functions behind the routes of cfg
-// know where to publish.
+// know where to publish, and where @connections is.
 func (a *app) tellFunctions(cfg *config.Config) {
 	a.functions.environ.Store(new(func(function string) map[string]string {
+		all := make(map[string]string)
 		for _, r := range cfg.Routes {
 			if r.Uses(function) {
-				return a.gripEnviron()
+				maps.Copy(all, a.gripEnviron())
 			}
 		}
-		return nil
+		maps.Copy(all, a.inner.environ(function))
+		return all
 	}))
 }
 

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 
+	"github.com/topicwire/topicwire/bridge/outbox"
 	"github.com/topicwire/topicwire/broker/store"
 	"github.com/topicwire/topicwire/internal/config"
 	"github.com/topicwire/topicwire/internal/history"
@@ -16,6 +17,7 @@ type durable struct {
 	server  *natsd.Server
 	journal *journal.Journal
 	store   *store.Durable
+	outbox  *outbox.JournalLog
 	history *history.Stream // nil without topics that have one
 }
 
@@ -30,7 +32,7 @@ func (a *app) openStore(ctx context.Context, cfg *config.Config) error {
 	}
 	a.durable.server = server
 	j := journal.New(server, journal.Options{Log: a.log, Metrics: a.metrics})
-	a.durable.store = store.NewDurable(j)
+	a.durable.store, a.durable.outbox = store.NewDurable(j), outbox.NewJournalLog(j)
 	if err := j.Replay(ctx); err != nil {
 		return err
 	}
@@ -67,6 +69,14 @@ func (a *app) brokerStore() store.Store {
 		return nil
 	}
 	return a.durable.store
+}
+
+// bridgeStore is the bridge's part of the store; nil means in memory.
+func (a *app) bridgeStore() outbox.Log {
+	if a.durable.outbox == nil {
+		return nil
+	}
+	return a.durable.outbox
 }
 
 // storeProblem is why the store takes nothing now.

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -32,10 +33,15 @@ func (l *loading) checkRoutes() {
 		if r.Auth && len(c.Auth.Methods) == 0 {
 			l.report(path+".auth", "nobody is known: auth has no methods", "add one under auth.methods, or remove auth: the function then decides alone")
 		}
-		if r.Mode == grip.ModeProxy || r.Function == "" || strings.HasPrefix(r.Function, "arn:") || slices.Contains(functions, r.Function) {
+		if r.Mode == grip.ModeProxy {
 			continue
 		}
-		l.report(path+".function", fmt.Sprintf("there is no %q under functions", r.Function), undeclared(r.Function, functions))
+		named := r.FunctionsOf()
+		for _, where := range slices.Sorted(maps.Keys(named)) {
+			if f := named[where]; !strings.HasPrefix(f, "arn:") && !slices.Contains(functions, f) {
+				l.report(path+"."+where, fmt.Sprintf("there is no %q under functions", f), undeclared(f, functions))
+			}
+		}
 	}
 	if len(c.Routes) > 0 && len(c.Listen.HTTP)+len(c.Listen.HTTPS) == 0 {
 		l.report("routes", "nothing listens for HTTP", "add http: 127.0.0.1:8080 under listen")

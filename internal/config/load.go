@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/topicwire/topicwire/bridge"
+	"github.com/topicwire/topicwire/bridge/grip"
 	"github.com/topicwire/topicwire/broker/auth/policy"
 	"github.com/topicwire/topicwire/broker/listen"
 	"github.com/topicwire/topicwire/internal/config/yamldoc"
@@ -27,7 +28,7 @@ func LoadWith(path string, env func(name string) (string, bool)) (*Config, error
 	l := &loading{config: &c, loader: yamldoc.NewLoader(yamldoc.Options{
 		Env:       env,
 		Dir:       c.Dir,
-		Templates: []reflect.Type{reflect.TypeFor[bridge.RuleConfig](), reflect.TypeFor[policy.Statement]()},
+		Templates: []reflect.Type{reflect.TypeFor[bridge.RuleConfig](), reflect.TypeFor[policy.Statement](), reflect.TypeFor[grip.APIGatewayConfig]()},
 		OwnCheck:  []reflect.Type{reflect.TypeFor[bridge.RuleConfig]()},
 	})}
 	l.file(path)
@@ -97,7 +98,7 @@ func (l *loading) file(path string) {
 		c.origins = append(c.origins, origin{l.main, at("rules", i)})
 	}
 	c.main = l.main
-	for _, p := range append(c.Auth.Paths(), &c.Listen.TLS.Cert, &c.Listen.TLS.Key, &c.RulesDir, &c.Grip.SignKey, &c.Store.NATS.Credentials, &c.Store.NATS.CA) {
+	for _, p := range slices.Concat(c.Auth.Paths(), c.Listen.TLS.Paths(), []*string{&c.RulesDir, &c.Grip.SignKey, &c.Store.NATS.Credentials, &c.Store.NATS.CA}) {
 		*p = l.resolved(*p)
 	}
 }

@@ -21,27 +21,24 @@ func Accept(w http.ResponseWriter, r *http.Request, header http.Header, o Option
 	h := &hijacker{ResponseWriter: w}
 	u := websocket.Upgrader{
 		HandshakeTimeout: o.WriteTimeout,
-		ReadBufferSize:   readBuffer, WriteBufferSize: readBuffer, WriteBufferPool: noBuffers{},
+		ReadBufferSize:   smallest, WriteBufferSize: smallest, WriteBufferPool: noBuffers{},
 		CheckOrigin: func(*http.Request) bool { return true }, // the caller's business
 		Error: func(rw http.ResponseWriter, _ *http.Request, status int, reason error) {
 			rw.Header().Set("Sec-Websocket-Version", "13")
 			http.Error(rw, reason.Error(), status)
 		},
 	}
-	ws, err := u.Upgrade(h, r, header)
-	if err != nil {
+	if _, err := u.Upgrade(h, r, header); err != nil {
 		return nil, fmt.Errorf("socket: %w", err)
 	}
-	c := &Conn{ws: ws, pipe: h.pipe, o: &o}
-	h.pipe.conn = c
-	_ = h.pipe.Conn.SetDeadline(time.Time{})
-	if sc, ok := h.pipe.Conn.(syscall.Conn); ok {
+	// From here on the frames are ours: gorilla's connection, with its buffers, is let go.
+	c := &Conn{conn: h.conn, o: &o}
+	_ = c.conn.SetDeadline(time.Time{})
+	if sc, ok := c.conn.(syscall.Conn); ok {
 		c.raw, _ = sc.SyscallConn()
 	}
-	ws.SetReadLimit(int64(o.MaxMessage))
-	ws.SetPingHandler(c.onPing)
-	ws.SetPongHandler(c.onPong)
-	ws.SetCloseHandler(func(int, string) error { return nil }) // the reader decides what to answer
+	c.in = input{conn: c.conn, raw: c.raw, pool: o.Writer.inputs}
+	c.in.read = c.in.tryRead
 	o.Stats.Open.Add(1)
 	o.Stats.Opened.Add(1)
 	if o.PingInterval > 0 {
@@ -54,8 +51,8 @@ func Accept(w http.ResponseWriter, r *http.Request, header http.Header, o Option
 // forever is longer than any process lives.
 const forever = 1 << 62 * time.Nanosecond
 
-// readBuffer holds a frame's header and most messages; what is larger is read past it.
-const readBuffer = 512
+// smallest is a buffer that serves for a handshake.
+const smallest = 256
 
 // noBuffers makes gorilla/websocket keep no write buffer: we make our own frames.
 type noBuffers struct{}
@@ -63,17 +60,14 @@ type noBuffers struct{}
 func (noBuffers) Get() any { return nil }
 func (noBuffers) Put(any)  {}
 
-// hijacker lets gorilla/websocket take over our layer on top of the connection.
+// hijacker keeps the connection that gorilla/websocket takes over.
 type hijacker struct {
 	http.ResponseWriter
-	pipe *pipe
+	conn net.Conn
 }
 
 func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	c, rw, err := http.NewResponseController(h.ResponseWriter).Hijack()
-	if err != nil {
-		return nil, nil, err
-	}
-	h.pipe = &pipe{Conn: c}
-	return h.pipe, rw, nil
+	h.conn = c
+	return c, rw, err
 }

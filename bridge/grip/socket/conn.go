@@ -14,9 +14,6 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
-	"unicode/utf8"
-
-	"github.com/gorilla/websocket"
 )
 
 // What ends a connection, or what a call on one can run into.
@@ -28,6 +25,11 @@ var (
 	ErrFull = errors.New("socket: the client reads too slowly, its queue is full")
 	// ErrLost: the client has gone without a close frame.
 	ErrLost = errors.New("socket: the client has gone")
+	// ErrTooLarge, ErrNotUTF8 and ErrProtocol: the client has sent what it may not. It has
+	// been told so, with code 1009, 1007 or 1002. All wrap ErrLost.
+	ErrTooLarge = fmt.Errorf("%w: its message is too large", ErrLost)
+	ErrNotUTF8  = fmt.Errorf("%w: its text is not UTF-8", ErrLost)
+	ErrProtocol = fmt.Errorf("%w: it does not keep to RFC 6455", ErrLost)
 )
 
 // CloseError is the client's close frame.
@@ -53,13 +55,13 @@ type Message struct {
 // Conn is one held connection. Read is for one goroutine, which calls Finish in the
 // end; everything else may be called by any at any time.
 type Conn struct {
-	ws   *websocket.Conn
-	pipe *pipe
+	conn net.Conn
 	raw  syscall.RawConn // direct, non-blocking access; nil with TLS
+	in   input
 	o    *Options
 
-	control  []Message // pings and pongs that arrived while reading
 	wantPing bool
+	drain    bool // the client may still be sending what it may not
 	ping     *time.Timer
 	silent   atomic.Bool // pinged, and nothing has arrived since
 
@@ -91,92 +93,73 @@ func (c *Conn) CollectControl() { c.wantPing = true }
 // else it wraps ErrLost, or is why this side has ended the connection.
 func (c *Conn) Read() (Message, error) {
 	for {
-		if len(c.control) > 0 {
-			m := c.control[0]
-			c.control = c.control[1:]
-			return m, nil
-		}
-		kind, r, err := c.ws.NextReader()
-		if err != nil {
-			if len(c.control) > 0 {
-				continue // what came before it; the error comes again
-			}
-			return Message{}, c.ended(err)
-		}
-		data, err := readAll(r)
+		m, err := c.in.next(c.o.MaxMessage, c.o.MaxFrame)
 		if err != nil {
 			return Message{}, c.ended(err)
 		}
 		c.silent.Store(false)
-		op := Binary
-		if kind == websocket.TextMessage {
-			op = Text
-			if !utf8.Valid(data) {
-				c.Close(CloseInvalidData, "the text is not UTF-8")
-				return Message{}, fmt.Errorf("%w: text that is not UTF-8", ErrLost)
+		switch m.Op {
+		case Ping:
+			c.onPing(m.Data)
+			if c.wantPing {
+				return m, nil
 			}
+		case Pong:
+			if c.wantPing && len(m.Data) > 0 { // ours are empty
+				return m, nil
+			}
+		case opClose:
+			e, err := closed(m.Data)
+			if err != nil {
+				return Message{}, c.ended(err)
+			}
+			return Message{}, e
+		default:
+			c.o.Stats.Received.Add(1)
+			c.o.Stats.ReceivedB.Add(int64(len(m.Data)))
+			return m, nil
 		}
-		c.o.Stats.Received.Add(1)
-		c.o.Stats.ReceivedB.Add(int64(len(data)))
-		if c.wantPing && len(c.control) > 0 { // they came before the message's last frame
-			c.control = append(c.control, Message{op, data})
-			continue
-		}
-		return Message{op, data}, nil
 	}
 }
 
-// ended says why reading has ended.
+// ended says why reading has ended, and tells a client what it did wrong.
 func (c *Conn) ended(err error) error {
-	var closed *websocket.CloseError
-	if errors.As(err, &closed) && closed.Code != websocket.CloseAbnormalClosure {
-		return &CloseError{closed.Code, closed.Text}
+	var v *violation
+	if errors.As(err, &v) {
+		c.drain = true
+		c.Close(v.code, v.text)
+		switch v.code {
+		case CloseTooBig:
+			return ErrTooLarge
+		case CloseInvalidData:
+			return ErrNotUTF8
+		default:
+			return fmt.Errorf("%w: %w", ErrProtocol, err)
+		}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.cause != nil {
 		return c.cause
 	}
-	if errors.Is(err, websocket.ErrReadLimit) {
-		return fmt.Errorf("%w: a message of more than %d bytes", ErrLost, c.o.MaxMessage)
-	}
 	return fmt.Errorf("%w: %w", ErrLost, err)
 }
 
-// scratch lends what a message is read into before its size is known.
-var scratch = sync.Pool{New: func() any { b := make([]byte, 32<<10); return &b }}
-
-// readAll reads one message into memory of its size.
-func readAll(r io.Reader) ([]byte, error) {
-	lent, _ := scratch.Get().(*[]byte)
-	defer scratch.Put(lent)
-	buf, n := *lent, 0
-	for {
-		if n == len(buf) {
-			larger := make([]byte, 4*len(buf))
-			copy(larger, buf)
-			buf = larger
-		}
-		m, err := r.Read(buf[n:])
-		n += m
-		if errors.Is(err, io.EOF) {
-			return append(make([]byte, 0, n), buf[:n]...), nil
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-}
-
 // Send queues a frame and returns at once.
-func (c *Conn) Send(f Frame) error {
+func (c *Conn) Send(f Frame) error { return c.send(f, c.o.Policy) }
+
+// Offer is Send, but a frame that finds no room is only refused, whatever the policy: the
+// caller can tell whoever it has the frame from.
+func (c *Conn) Offer(f Frame) error { return c.send(f, DropNewest) }
+
+func (c *Conn) send(f Frame, policy Policy) error {
 	c.mu.Lock()
 	if c.closing {
 		c.mu.Unlock()
 		return ErrClosed
 	}
 	if c.waiting >= c.o.MaxQueuedMsgs || c.bytes > 0 && c.bytes+len(f.b) > c.o.MaxQueued {
-		if c.o.Policy == DropNewest {
+		if policy == DropNewest {
 			c.mu.Unlock()
 			c.o.Stats.Dropped.Add(1)
 			return ErrFull
@@ -278,7 +261,7 @@ func (c *Conn) end(f Frame, cause error) (start bool) {
 		c.cause = cause
 	}
 	c.push(f)
-	_ = c.pipe.Conn.SetReadDeadline(time.Now().Add(c.o.Linger)) // for the client's close frame
+	_ = c.conn.SetReadDeadline(time.Now().Add(c.o.Linger)) // for the client's close frame
 	return c.join()
 }
 
@@ -295,7 +278,7 @@ func (c *Conn) cut(err error) {
 		c.cause = err
 	}
 	c.closing, c.lost = true, true
-	_ = c.pipe.Conn.Close()
+	_ = c.conn.Close()
 	c.dropQueue()
 }
 
@@ -322,9 +305,25 @@ func (c *Conn) Finish() {
 		}
 		t.Stop()
 	}
+	if c.drain {
+		c.discard()
+	}
 	c.Abort()
 	c.o.Stats.Open.Add(-1)
 }
+
+// discard reads what a client goes on sending after its offence, within limits: a socket
+// that is closed with something unread loses the close frame that says what was wrong.
+func (c *Conn) discard() {
+	if half, ok := c.conn.(interface{ CloseWrite() error }); ok {
+		_ = half.CloseWrite()
+	}
+	_ = c.conn.SetReadDeadline(time.Now().Add(c.o.Linger))
+	_, _ = io.Copy(io.Discard, io.LimitReader(c.conn, mostDiscarded))
+}
+
+// mostDiscarded is how much of that is read, in bytes.
+const mostDiscarded = 16 << 20
 
 // tick pings the client, or cuts it if the last ping was not answered.
 func (c *Conn) tick() {
@@ -342,17 +341,13 @@ func pingFrame() Frame { return Frame{b: []byte{0x89, 0}} }
 
 // onPing answers a ping. While answers wait only the last one is kept, which RFC 6455,
 // section 5.5.3 allows: a flood of pings fills no queue.
-func (c *Conn) onPing(data string) error {
-	c.silent.Store(false)
+func (c *Conn) onPing(data []byte) {
 	c.o.Stats.Pings.Add(1)
-	if c.wantPing {
-		c.collect(Ping, data)
-	}
-	f := NewFrame(Pong, []byte(data))
+	f := NewFrame(Pong, data)
 	c.mu.Lock()
 	if c.closing {
 		c.mu.Unlock()
-		return nil
+		return
 	}
 	c.pong = &f
 	start := c.join()
@@ -360,48 +355,4 @@ func (c *Conn) onPing(data string) error {
 	if start {
 		c.o.Writer.add(c)
 	}
-	return nil
 }
-
-func (c *Conn) onPong(data string) error {
-	c.silent.Store(false)
-	if c.wantPing && data != "" { // ours are empty
-		c.collect(Pong, data)
-	}
-	return nil
-}
-
-// mostControl bounds the pings that wait while a long message arrives.
-const mostControl = 16
-
-func (c *Conn) collect(op Opcode, data string) {
-	if len(c.control) < mostControl {
-		c.control = append(c.control, Message{op, []byte(data)})
-	}
-}
-
-// pipe is the lowest layer: gorilla/websocket reads through it, and what that would
-// write by itself (close frames) goes to the connection's queue.
-type pipe struct {
-	net.Conn
-	conn *Conn // nil until the handshake is done
-}
-
-// Write takes gorilla's handshake, and later its complaints: a close frame that says
-// what was wrong with the client's.
-func (p *pipe) Write(b []byte) (int, error) {
-	if p.conn == nil {
-		return p.Conn.Write(b)
-	}
-	if len(b) >= 4 && Opcode(b[0]&0xf) == opClose {
-		p.conn.Close(int(b[2])<<8|int(b[3]), string(b[4:]))
-	}
-	return len(b), nil
-}
-
-// SetDeadline does nothing: the Conn owns the deadlines, and gorilla's calls would
-// meddle with them. The same goes for SetWriteDeadline.
-func (p *pipe) SetDeadline(time.Time) error { return nil }
-
-// SetWriteDeadline does nothing: see SetDeadline.
-func (p *pipe) SetWriteDeadline(time.Time) error { return nil }

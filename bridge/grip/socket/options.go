@@ -22,6 +22,8 @@ type Options struct {
 	// MaxMessage is the largest message of the client in bytes; 1 MB. A larger one ends
 	// the connection with code 1009.
 	MaxMessage int
+	// MaxFrame is its largest frame, likewise; 0 = as large as a message.
+	MaxFrame int
 	// MaxQueued and MaxQueuedMsgs bound what waits to be written, in bytes and frames;
 	// 4 MB and 10000. One frame larger than MaxQueued is taken if nothing else waits.
 	MaxQueued, MaxQueuedMsgs int

@@ -14,8 +14,9 @@ import (
 // write. A worker waits for no socket: a connection whose socket is full gets a
 // goroutine of its own until it has caught up.
 type Writer struct {
-	frames sync.Pool // *[]Frame
-	bufs   sync.Pool // *[]byte
+	frames sync.Pool  // *[]Frame
+	bufs   sync.Pool  // *[]byte
+	inputs *sync.Pool // *[]byte, to read to
 	max    int
 
 	mu      sync.Mutex
@@ -29,6 +30,7 @@ type Writer struct {
 func NewWriter() *Writer {
 	return &Writer{
 		max:    runtime.GOMAXPROCS(0),
+		inputs: newBuffers(),
 		frames: sync.Pool{New: func() any { f := make([]Frame, 0, 4); return &f }},
 		bufs:   sync.Pool{New: func() any { b := make([]byte, 0, batchSize); return &b }},
 	}
@@ -231,15 +233,15 @@ const chunk = 64 << 10
 
 func (c *Conn) waitWrite(p []byte) error {
 	for len(p) > 0 {
-		_ = c.pipe.Conn.SetWriteDeadline(time.Now().Add(c.o.WriteTimeout))
-		n, err := c.pipe.Conn.Write(p[:min(chunk, len(p))])
+		_ = c.conn.SetWriteDeadline(time.Now().Add(c.o.WriteTimeout))
+		n, err := c.conn.Write(p[:min(chunk, len(p))])
 		c.o.Stats.Writes.Add(1)
 		if err != nil {
 			return err
 		}
 		p = p[n:]
 	}
-	_ = c.pipe.Conn.SetWriteDeadline(time.Time{})
+	_ = c.conn.SetWriteDeadline(time.Time{})
 	return nil
 }
 
