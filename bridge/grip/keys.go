@@ -74,16 +74,6 @@ func newKeys(c *Config, others bool) (k *publisherKeys, main publisherKey, text 
 	return k, main, text, nil
 }
 
-// CheckKeys reads the keys of a configuration, the one in a file among them, and says
-// what is wrong with them.
-func CheckKeys(c Config) error {
-	_, main, _, err := newKeys(&c, false)
-	if err == nil {
-		_, err = newSigner(&c, main.secret)
-	}
-	return err
-}
-
 // topicGrant is what a key may do.
 type topicGrant struct {
 	name   string
