@@ -52,15 +52,19 @@ type server struct {
 // proxy asks it over HTTP.
 func start(tb testing.TB, origin http.Handler, cfg grip.Config, routes ...grip.RouteConfig) *server {
 	tb.Helper()
+	return startWith(tb, origin, grip.Options{Config: cfg}, routes...)
+}
+
+// startWith is start with further options.
+func startWith(tb testing.TB, origin http.Handler, o grip.Options, routes ...grip.RouteConfig) *server {
+	tb.Helper()
 	b, err := broker.New(broker.Config{Listen: listen.Config{MQTT: listen.Addresses{"127.0.0.1:0"}}}, broker.Options{})
 	if err != nil {
 		tb.Fatal(err)
 	}
 	s := &server{t: tb, broker: b, metrics: prometheus.NewRegistry()}
-	s.door, err = grip.New(grip.Options{
-		Config: cfg, Space: space{b}, Functions: asFunction{origin}, Metrics: s.metrics, Log: zerolog.New(zerolog.NewTestWriter(tb)).Level(zerolog.Disabled),
-		Linger: 2 * time.Second,
-	})
+	o.Space, o.Functions, o.Metrics, o.Log, o.Linger = space{b}, asFunction{origin}, s.metrics, zerolog.Nop(), 2*time.Second
+	s.door, err = grip.New(o)
 	if err != nil {
 		tb.Fatal(err)
 	}
