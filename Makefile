@@ -34,9 +34,10 @@ race: deps ## Run every test with the race detector (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race -timeout 30m ./...
 
 .PHONY: soak
-soak: deps ## Kill the server 300 times under load; 20,000 clients that go and come back at once
+soak: deps ## 300 kills under load, 20,000 clients that come back at once, 100,000 invocations
 	TOPICWIRE_KILLS=150 $(GO) test -count=1 -timeout 60m -v -run TestKill ./internal/crashtest
 	TOPICWIRE_SOAK=1 $(GO) test -count=1 -timeout 10m -v -run 'EverybodyComesBackAtOnce' ./internal/e2e
+	TOPICWIRE_SOAK=100000 $(GO) test -count=1 -timeout 30m -v -run TestNothingIsLeftBehind ./bridge/emulator
 
 .PHONY: lint
 lint: $(LINTER) ## Run the linter

@@ -68,7 +68,7 @@ func (b *Bridge) accept(ctx context.Context, p *Program, matched []*rules.Rule, 
 	if len(run.jobs) == 0 {
 		b.metrics.matched.Inc()
 		b.observe(Event{Stage: Accepted, Message: m, Rules: run.names})
-		return nil, nil //nolint:nilnil // WHERE was false, or every action failed
+		return run.pending(nil), nil // WHERE was false, or every action failed
 	}
 	if m.QoS == 0 {
 		b.metrics.matched.Inc()
@@ -78,6 +78,7 @@ func (b *Bridge) accept(ctx context.Context, p *Program, matched []*rules.Rule, 
 	}
 	pending, err := b.durable.Put(ctx, run.jobs...)
 	if err != nil {
+		run.ack.forget()
 		b.metrics.refused.Inc()
 		b.log.warn("refused", "", err, "message refused").str("topic", m.Topic).send()
 		b.observe(Event{Stage: Refused, Message: m, Rules: run.names, Err: err})
@@ -85,7 +86,7 @@ func (b *Bridge) accept(ctx context.Context, p *Program, matched []*rules.Rule, 
 	}
 	b.metrics.matched.Inc()
 	b.observe(Event{Stage: Accepted, Message: m, Rules: run.names})
-	return pending, nil
+	return run.pending(pending), nil
 }
 
 // turnAway refuses a client's message because the server stops: acknowledged now, it
@@ -116,7 +117,7 @@ func (b *Bridge) putVolatile(ctx context.Context, jobs []outbox.Job) {
 				Stage: Dropped, Message: j.Message, Err: err,
 				Rule: j.Rule, Action: j.Spec.Kind(), Target: j.Spec.Resource(),
 			})
-			b.finished(ctx, j, nil) // dropped by policy, not failed
+			b.finished(ctx, j, nil, true) // dropped by policy, not failed
 		}
 	}
 }
@@ -133,6 +134,7 @@ type run struct {
 	now   time.Time
 	jobs  []outbox.Job
 	names []string // of the rules that took it; only if somebody watches
+	ack   *waiter  // nil unless the publisher waits for what comes of it
 }
 
 func (b *Bridge) newRun(p *Program, m *message.Message) *run {
@@ -143,18 +145,24 @@ func (r *run) end() { r.in.Release() }
 
 // rule runs one rule, now or, if it calls the outside, later.
 func (r *run) rule(ctx context.Context, rule *rule) {
+	l := &local{rule: rule, ack: r.waiterFor(rule)}
 	if !rule.deferred {
-		r.evaluate(ctx, rule)
+		if err := r.evaluate(ctx, l); err != nil {
+			r.statementFailed(ctx, l, err)
+		}
 		return
 	}
-	r.jobs = append(r.jobs, outbox.Job{
+	j := outbox.Job{
 		Task:     action.Task{ID: message.NewID(), Rule: rule.Name, Message: r.m},
 		Stage:    outbox.Evaluate,
 		Queue:    queueName(queueEvaluate, rule.Name),
 		Accepted: r.now,
 		Source:   rule.source,
-		Local:    &local{rule: rule},
-	})
+		Local:    l,
+	}
+	j.Lane = r.evaluateLane(ctx, rule)
+	l.ack.add()
+	r.jobs = append(r.jobs, j)
 	r.took(rule)
 }
 
@@ -164,42 +172,84 @@ func (r *run) took(rule *rule) {
 	}
 }
 
-// evaluate runs a rule's statement and makes a job of each action.
-func (r *run) evaluate(ctx context.Context, rule *rule) {
+// evaluate runs a rule's statement and makes a job of each action. The error is that of
+// the statement: a function that it calls failed, or it did more work than it may.
+func (r *run) evaluate(ctx context.Context, l *local) error {
+	rule := l.rule
 	payload, matched, err := rule.Program.Run(ctx, r.in)
 	if err != nil {
-		r.took(rule)
-		r.statementFailed(ctx, rule, err)
-		return
+		return err
 	}
 	if !matched {
-		return
+		return nil
 	}
 	r.b.metrics.matches.WithLabelValues(rule.Name).Inc()
 	r.took(rule)
-	l := &local{rule: rule}
 	if rule.onError != nil {
 		l.group = newGroup(len(rule.actions))
 	}
 	first := len(r.jobs)
 	for _, a := range rule.actions {
-		task := action.Task{Rule: rule.Name, Message: r.m, Payload: payload}
-		task.Spec, err = a.Render(ctx, r.in)
+		j := outbox.Job{
+			Task:  action.Task{Rule: rule.Name, Message: r.m, Payload: payload},
+			Stage: outbox.Act, Accepted: r.now, Local: l, Delivery: a.Delivery(),
+		}
+		j.Spec, err = a.Render(ctx, r.in)
+		if err == nil {
+			j.Lane, err = r.lane(ctx, rule, a)
+		}
 		if err != nil {
 			r.renderFailed(l, a, err)
 			continue
 		}
-		task.ID = message.NewID()
-		j := outbox.Job{Task: task, Stage: outbox.Act, Accepted: r.now, Local: l}
-		j.Queue = r.queue(task)
+		j.ID = message.NewID()
+		j.Queue = r.queue(j.Task)
+		if j.Delivery != nil && j.Delivery.Batch != nil {
+			j.Batch = batchName(&j, a)
+		}
 		if rule.onError != nil {
 			j.Source = rule.source
 		}
+		l.ack.add()
 		r.jobs = append(r.jobs, j)
 	}
 	if len(r.jobs) == first && l.group != nil && len(rule.actions) > 0 {
 		r.errorJob(ctx, l, l.group.take()) // every action failed already
 	}
+	return nil
+}
+
+// lane names the order in which an action's jobs are done: those of one name one after
+// the other.
+func (r *run) lane(ctx context.Context, rule *rule, a *action.Action) (string, error) {
+	key, ordered, err := a.Key(ctx, r.in, r.m)
+	if err != nil || !ordered {
+		return "", err
+	}
+	return rule.Name + "/" + a.Path() + "/" + key, nil
+}
+
+// evaluateLane names the order in which a statement that calls the outside is run. What
+// comes out must come out in the order of the actions.
+func (r *run) evaluateLane(ctx context.Context, rule *rule) string {
+	by, key := "", ""
+	for _, a := range rule.actions {
+		switch o := a.OrderedBy(); {
+		case o == "":
+		case by != "" && by != o, !a.OrderPure():
+			return rule.Name // all of the rule: nothing less keeps both orders
+		default:
+			k, _, err := a.Key(ctx, r.in, r.m)
+			if err != nil {
+				return rule.Name
+			}
+			by, key = o, k
+		}
+	}
+	if by == "" {
+		return ""
+	}
+	return rule.Name + "/" + by + "/" + key
 }
 
 func (r *run) queue(t action.Task) string {
@@ -212,17 +262,20 @@ func (r *run) queue(t action.Task) string {
 
 // statementFailed handles a statement that could not be run: a function that it calls
 // failed, or it did more work than it may.
-func (r *run) statementFailed(ctx context.Context, rule *rule, err error) {
-	r.b.failed(failure{m: r.m, rule: rule.Name, action: "sql", target: rule.Name, err: err, outcome: ruleError})
-	if rule.onError != nil && !rule.Silent {
-		r.errorJob(ctx, &local{rule: rule}, []action.Failure{
-			{Action: "RuleExecution", Resource: rule.Name, Message: err.Error()},
+func (r *run) statementFailed(ctx context.Context, l *local, err error) {
+	r.took(l.rule)
+	r.b.failed(failure{m: r.m, rule: l.rule.Name, action: "sql", target: l.rule.Name, err: err, outcome: ruleError})
+	l.ack.fail(err)
+	if l.rule.onError != nil && !l.rule.Silent {
+		r.errorJob(ctx, l, []action.Failure{
+			{Action: "RuleExecution", Resource: l.rule.Name, Message: err.Error()},
 		})
 	}
 }
 
 func (r *run) renderFailed(l *local, a *action.Action, err error) {
 	r.b.failed(failure{m: r.m, rule: l.rule.Name, action: a.Kind(), target: a.Resource(), err: err, outcome: ruleError})
+	l.ack.fail(err)
 	if l.group != nil {
 		l.group.finish(&action.Failure{Action: a.FailedAction(), Resource: a.Resource(), Message: err.Error()})
 	}
@@ -237,8 +290,10 @@ func (r *run) errorJob(ctx context.Context, l *local, failures []action.Failure)
 		return
 	}
 	task := action.Task{
-		ID: message.NewID(), Rule: l.rule.Name, Spec: spec, Message: r.m,
+		ID: errorID(r.m.ID, l.rule.Name), Rule: l.rule.Name, Spec: spec, Message: r.m,
 		Payload: errorDocument(l.rule.Name, r.m, failures),
 	}
-	r.jobs = append(r.jobs, outbox.Job{Task: task, Stage: outbox.ErrorAct, Queue: r.queue(task), Accepted: r.now, Local: &local{rule: l.rule}})
+	r.jobs = append(r.jobs, outbox.Job{
+		Task: task, Stage: outbox.ErrorAct, Queue: r.queue(task), Accepted: r.now, Local: &local{rule: l.rule}, Delivery: l.rule.onError.Delivery(),
+	})
 }

@@ -25,7 +25,7 @@ func thousandRules(b *testing.B) []bridge.RuleConfig {
 
 // BenchmarkAcceptNoRule is what every message costs that no rule takes.
 func BenchmarkAcceptNoRule(b *testing.B) {
-	br := bridge.New(bridge.Options{Publisher: discard{}})
+	br := newBridge(b, bridge.Options{Publisher: discard{}})
 	br.Load(compile(b, functions{"f": echo}, thousandRules(b)...))
 	m := msg("site/7/machine/status", `{"temperature":21.5}`)
 	ctx := b.Context()

@@ -46,10 +46,15 @@ type Options struct {
 	// MayReceive says whether the client that sent a message may receive from a
 	// topic; asked before a Response Topic is answered. nil means never.
 	MayReceive func(o message.Origin, topic string) bool
-	// Outbox keeps the jobs of QoS 1 and 2 messages; nil means in memory.
-	Outbox outbox.Outbox
-	// QoS0 bounds the queue of QoS 0 messages, which is in memory always.
-	QoS0 outbox.Limits
+	// MayPublish says whether a function may publish to a topic that its answer names;
+	// nil means that all may.
+	MayPublish func(function, topic string, retain bool) bool
+	// Store keeps the jobs of QoS 1 and 2 messages and the dead letters; nil: they are in
+	// memory alone. The Bridge closes it at the end of Run.
+	Store outbox.Log
+	// Outbox bounds both queues, that of QoS 1 and 2 and that of QoS 0, and the dead
+	// letters.
+	Outbox outbox.Config
 	// Drain is how long Run goes on with the work in memory after its context has
 	// ended; 10 seconds if 0.
 	Drain time.Duration
@@ -66,58 +71,56 @@ type Options struct {
 	Observe func(Event)
 }
 
-// The bounds of one function's QoS 0 queue: enough for a burst, little enough that
-// what waits in it is still worth having.
-const (
-	defaultQoS0Jobs  = 10_000
-	defaultQoS0Bytes = 16 << 20
-)
-
 // Bridge is the way from messages to functions and back. Its methods are safe for
 // concurrent use.
 type Bridge struct {
 	options  Options
 	loaded   atomic.Pointer[loaded]
-	durable  outbox.Outbox // QoS 1 and 2
-	volatile outbox.Outbox // QoS 0
+	durable  *outbox.Outbox // QoS 1 and 2
+	volatile *outbox.Outbox // QoS 0
+	hosts    *function.Hosts
 	services *action.Services
+	acks     acks
 	env      env
 	metrics  *metrics
 	log      *limitedLog
 	ending   atomic.Bool // only what its own jobs cause is still taken
 }
 
-// New returns a Bridge without rules. Load gives it some; Run makes it work.
-func New(o Options) *Bridge {
+// New returns a Bridge without rules. Load gives it some; Run makes it work. The error
+// is that of a Log that cannot be read.
+func New(ctx context.Context, o Options) (*Bridge, error) {
 	if o.MayReceive == nil {
 		o.MayReceive = func(message.Origin, string) bool { return false }
 	}
 	if o.AccountID == "" {
 		o.AccountID = "000000000000"
 	}
-	if o.QoS0.QueueJobs <= 0 {
-		o.QoS0.QueueJobs = defaultQoS0Jobs
-	}
-	if o.QoS0.QueueBytes <= 0 {
-		o.QoS0.QueueBytes = defaultQoS0Bytes
-	}
-	b := &Bridge{options: o, durable: o.Outbox, metrics: newMetrics(o.Metrics), log: newLimitedLog(o.Log)}
-	if b.durable == nil {
-		b.durable = outbox.NewMemory(outbox.MemoryOptions{Concurrency: b.Concurrency, Drain: o.Drain, Metrics: o.Metrics})
-	}
-	b.volatile = outbox.NewMemory(outbox.MemoryOptions{
-		Name: "qos0", Limits: o.QoS0, Concurrency: b.Concurrency, Drain: o.Drain, Metrics: o.Metrics,
+	b := &Bridge{options: o, metrics: newMetrics(o.Metrics), log: newLimitedLog(o.Log), hosts: function.NewHosts(o.Metrics)}
+	b.loaded.Store(&loaded{Program: emptyProgram(), replaced: make(chan struct{})})
+	var err error
+	b.durable, err = outbox.New(ctx, outbox.Options{
+		Log: o.Store, Limits: o.Outbox.Limits(), Letters: o.Outbox.LetterLimits(), Gate: b.gate, Drain: o.Drain, Metrics: o.Metrics,
 	})
+	if err != nil {
+		return nil, err
+	}
+	b.volatile, err = outbox.New(ctx, outbox.Options{
+		Name: "qos0", Limits: o.Outbox.QoS0Limits(), Gate: b.gate, Drain: o.Drain, Metrics: o.Metrics,
+	})
+	if err != nil {
+		return nil, err
+	}
 	b.env = env{b}
 	b.services = &action.Services{
 		Functions:  invoker{b},
 		Poster:     poster{b},
 		Publisher:  o.Publisher,
 		MayReceive: o.MayReceive,
+		MayPublish: o.MayPublish,
 		Now:        time.Now,
 	}
-	b.loaded.Store(&loaded{Program: emptyProgram(), replaced: make(chan struct{})})
-	return b
+	return b, nil
 }
 
 // Load puts rules and functions in the place of those before, both at once: a message
@@ -138,7 +141,7 @@ type loaded struct {
 // so that there is an end to it, finishes what runs and, of what waits in memory, what
 // it can in Options.Drain. It returns when no worker is left.
 func (b *Bridge) Run(ctx context.Context) error {
-	boxes := []outbox.Outbox{b.durable, b.volatile}
+	boxes := []*outbox.Outbox{b.durable, b.volatile}
 	errs := make([]error, len(boxes))
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -150,10 +153,11 @@ func (b *Bridge) Run(ctx context.Context) error {
 	for i, box := range boxes {
 		wg.Go(func() {
 			defer cancel() // the end of one is the end of both
-			errs[i] = box.Run(ctx, b.do)
+			errs[i] = box.Run(ctx, worker{b})
 		})
 	}
 	wg.Wait()
+	b.acks.close()
 	b.log.flush()
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("outbox: %w", err)
@@ -169,24 +173,25 @@ const (
 	queueRepublish = "republish"
 	queueEvaluate  = "evaluate"
 
-	hostConcurrency     = 64
 	evaluateConcurrency = 16
 )
 
 func queueName(kind, name string) string { return kind + "/" + name }
 
-// Concurrency is how many jobs of a queue may run at once. An Outbox that is handed to
-// New is to ask it.
-func (b *Bridge) Concurrency(queue string) int {
+// gate says how many jobs of a queue may run at once; with 0, until when none may.
+func (b *Bridge) gate(queue string) (limit int, until time.Time) {
 	kind, name, _ := strings.Cut(queue, "/")
 	switch kind {
 	case queueLambda:
-		return b.loaded.Load().functions.Concurrency(name)
+		return b.loaded.Load().functions.Capacity(name)
 	case queueHTTP:
-		return hostConcurrency
+		return b.hosts.Capacity(name)
 	case queueEvaluate:
-		return evaluateConcurrency
+		return evaluateConcurrency, time.Time{}
 	default:
-		return 1 // republished messages keep their order
+		return 1, time.Time{} // republished messages keep their order
 	}
 }
+
+// Close gives up a Bridge that has not been run.
+func (b *Bridge) Close() error { return errors.Join(b.durable.Close(), b.volatile.Close()) }

@@ -48,10 +48,9 @@ func TestRuleThatFeedsItselfStopsAtEightHops(t *testing.T) {
 
 func TestFullOutboxRefusesQoS1AndDropsQoS0(t *testing.T) {
 	metrics := prometheus.NewRegistry()
-	box := outbox.NewMemory(outbox.MemoryOptions{Limits: outbox.Limits{Jobs: 2}})
 	var seen events
-	b := bridge.New(bridge.Options{
-		Publisher: newBroker(), Outbox: box, QoS0: outbox.Limits{QueueJobs: 3}, Metrics: metrics, Observe: seen.observe,
+	b := newBridge(t, bridge.Options{
+		Publisher: newBroker(), Outbox: outbox.Config{MaxJobs: 2, QoS0: outbox.QoS0Config{MaxJobs: 3}}, Metrics: metrics, Observe: seen.observe,
 	}) // not running: nothing is taken out
 	b.Load(compile(t, functions{"f": echo, "g": echo}, rule("r", "SELECT * FROM 'in'", lambda("f")), rule("s", "SELECT * FROM 'in'", lambda("g"))))
 	accept(t, b, msg("in", "1")) // two jobs
@@ -183,7 +182,7 @@ func TestEvents(t *testing.T) {
 	b, _, stop := start(t, bridge.Options{Observe: seen.observe}, compile(t, f,
 		rule("r", "SELECT * FROM 'in'", lambdaReply("f", "out")),
 		rule("never", "SELECT * FROM 'in' WHERE false", lambda("f")),
-		withError(rule("bad", "SELECT * FROM 'bad'", lambda("throws")), republish("errors")),
+		withError(rule("bad", "SELECT * FROM 'bad'", once(lambda("throws"))), republish("errors")),
 	))
 	accept(t, b, msg("in", "{}"))
 	accept(t, b, msg("nobody", "{}"))
@@ -199,7 +198,7 @@ func TestEvents(t *testing.T) {
 	}
 
 	seen = events{}
-	b, _, stop = start(t, bridge.Options{Observe: seen.observe}, compile(t, f, withError(rule("bad", "SELECT * FROM 'bad'", lambda("throws")), republish("errors"))))
+	b, _, stop = start(t, bridge.Options{Observe: seen.observe}, compile(t, f, withError(rule("bad", "SELECT * FROM 'bad'", once(lambda("throws"))), republish("errors"))))
 	accept(t, b, msg("bad", "{}"))
 	if err := stop(); err != nil {
 		t.Fatal(err)
@@ -229,7 +228,7 @@ func TestShutdown(t *testing.T) {
 			"slow":  func(_ context.Context, p []byte) ([]byte, error) { <-time.After(2 * time.Second); return p, nil },
 		}
 		out := newBroker()
-		b := bridge.New(bridge.Options{Publisher: out, Drain: 5 * time.Second})
+		b := newBridge(t, bridge.Options{Publisher: out, Drain: 5 * time.Second})
 		out.bridge = b
 		b.Load(compile(t, f, rule("r", "SELECT * FROM 'in'", lambda("hangs"), lambdaReply("slow", "out"))))
 		ctx, cancel := context.WithCancel(t.Context())
@@ -253,7 +252,7 @@ func TestEndingTurnsClientsAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := functions{"slow": func(_ context.Context, p []byte) ([]byte, error) { <-time.After(2 * time.Second); return p, nil }}
 		out := newBroker()
-		b := bridge.New(bridge.Options{Publisher: out, Drain: 5 * time.Second})
+		b := newBridge(t, bridge.Options{Publisher: out, Drain: 5 * time.Second})
 		out.bridge = b
 		b.Load(compile(t, f, rule("first", "SELECT * FROM 'in'", lambdaReply("slow", "next")), rule("second", "SELECT * FROM 'next'", republish("out"))))
 		ctx, cancel := context.WithCancel(t.Context())
@@ -289,7 +288,7 @@ func TestEndingTurnsClientsAway(t *testing.T) {
 }
 
 func TestAcceptWithoutARuleDoesNotAllocate(t *testing.T) {
-	b := bridge.New(bridge.Options{Publisher: newBroker()})
+	b := newBridge(t, bridge.Options{Publisher: newBroker()})
 	b.Load(compile(t, functions{"f": echo}, rule("r", "SELECT * FROM 'a/+'", lambda("f")), rule("s", "SELECT * FROM 'b'", lambda("f"))))
 	m := msg("elsewhere/1", "{}")
 	ctx := t.Context()

@@ -16,6 +16,7 @@ type RuleConfig struct {
 	rules.Definition `yaml:",inline"`
 	Actions          []action.Config  `yaml:"actions" jsonschema_description:"What is done with the rule's result. Each action runs on its own: one that fails does not stop the others."`
 	ErrorAction      *action.Config   `yaml:"errorAction" jsonschema_description:"What is done, once a message, when actions of the rule have failed: it gets AWS's error document."`
+	Ack              string           `yaml:"ack" jsonschema:"enum=stored,enum=done" jsonschema_description:"When a QoS 1 or 2 message that the rule takes is acknowledged to its publisher: when it is safe in the outbox (stored, the default), or when the rule's actions have ended (done), at most 30 seconds later. Failures are told by a reason code in MQTT 5."`
 	Tests            []rules.TestCase `yaml:"tests" jsonschema_description:"Tests of the rule, for topicwire rules test: a message, and what comes of it. The server does not run them."`
 }
 
@@ -33,6 +34,11 @@ func (c RuleConfig) Check(report func(path, problem, remedy string)) {
 	}
 	if len(c.Actions) > maxActions {
 		report("actions", fmt.Sprintf("the rule has %d actions, and AWS takes %d at most", len(c.Actions), maxActions), "make two rules of it")
+	}
+	switch c.Ack {
+	case "", ackStored, ackDone:
+	default:
+		report("ack", fmt.Sprintf("%q is neither stored nor done", c.Ack), "write ack: stored or ack: done")
 	}
 	for i, t := range c.Tests {
 		if _, err := testSource(t); err != nil {

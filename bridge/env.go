@@ -78,5 +78,5 @@ func await(ctx context.Context, c <-chan struct{}, limit time.Duration) bool {
 type poster struct{ b *Bridge }
 
 func (p poster) Post(ctx context.Context, url string, header http.Header, body []byte) ([]byte, error) {
-	return p.b.loaded.Load().functions.Poster().Post(ctx, url, header, body)
+	return p.b.hosts.Post(ctx, p.b.loaded.Load().functions.Poster(), url, header, body)
 }

@@ -29,6 +29,8 @@ type Event struct {
 	// ReplyTopic is where the answer or the republished message went, at [Finished];
 	// empty if nowhere.
 	ReplyTopic string
+	// Again is how long until the next attempt, at [Failed]; 0 if it was the last.
+	Again time.Duration
 	// Err is what failed, at [Failed], [Dropped] and [Refused].
 	Err error
 }
@@ -37,7 +39,7 @@ type Event struct {
 type Stage string
 
 // The stages. A message has one Accepted, Refused or Dropped event; then, for every
-// action, Started and either Finished or Failed. An action whose templates or whose
+// attempt of an action, Started and either Finished or Failed. An action whose templates or whose
 // rule's statement failed has only Failed.
 const (
 	Accepted Stage = "accepted" // it was taken; Rules says by which rules, if any

@@ -1,10 +1,13 @@
 package bridge
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"sync"
 
 	"github.com/topicwire/topicwire/bridge/action"
+	"github.com/topicwire/topicwire/bridge/outbox"
 	"github.com/topicwire/topicwire/message"
 )
 
@@ -35,6 +38,51 @@ func (g *group) take() []action.Failure {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.failures
+}
+
+// errorID is the ID of the error action's job of a rule for a message: the same again if
+// a crash makes it run twice, so that a function can tell.
+func errorID(messageID, rule string) string {
+	sum := sha256.Sum256([]byte(messageID + "/" + rule))
+	sum[6], sum[8] = sum[6]&0x0f|0x80, sum[8]&0x3f|0x80 // a UUID of version 8 (RFC 9562, section 5.8)
+	h := hex.EncodeToString(sum[:16])
+	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
+}
+
+// restoreGroups finds out for the jobs that a process before has left which of them
+// belong together: one error action is due for all that fail of one rule and message.
+// A dead letter is one that has failed; an error action's job, whatever its state, says
+// that the error action has had its chance.
+func restoreGroups(all []*outbox.Work) {
+	type of struct{ message, rule string }
+	groups := make(map[of]*group)
+	key := func(w *outbox.Work) of { return of{w.Job.Message.ID, w.Job.Rule} }
+	for _, w := range all {
+		switch {
+		case w.Job.Stage == outbox.ErrorAct:
+			groups[key(w)] = nil
+		case w.Job.Stage == outbox.Act && w.Job.Source != nil:
+			if _, known := groups[key(w)]; !known {
+				groups[key(w)] = newGroup(0)
+			}
+		}
+	}
+	for _, w := range all {
+		if w.Job.Stage != outbox.Act || w.Job.Source == nil {
+			continue
+		}
+		g := groups[key(w)]
+		switch dead := !w.State.Dead.IsZero(); {
+		case g == nil:
+			w.Job.Local = &local{}
+		case dead && len(w.State.Attempts) > 0:
+			last := w.State.Attempts[len(w.State.Attempts)-1]
+			g.failures = append(g.failures, action.Failure{Action: w.Job.Spec.FailedAction(), Resource: w.Job.Spec.Resource(), Message: last.Error})
+		case !dead:
+			g.left++
+			w.Job.Local = &local{group: g}
+		}
+	}
 }
 
 // document is what AWS hands to an error action.

@@ -68,12 +68,12 @@ func TestFaultyFunctions(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(functions.Close)
-	r := withError(rule("r", "SELECT * FROM 'call/+'", action.Config{Lambda: &action.LambdaConfig{
+	r := withError(rule("r", "SELECT * FROM 'call/+'", once(action.Config{Lambda: &action.LambdaConfig{
 		FunctionArn: "${topic(2)}", Reply: &action.ReplyConfig{Topic: "answer"},
-	}}), republish("errors"))
-	direct := withError(rule("direct", "SELECT * FROM 'direct/+'", action.Config{HTTP: &action.HTTPConfig{
+	}})), republish("errors"))
+	direct := withError(rule("direct", "SELECT * FROM 'direct/+'", once(action.Config{HTTP: &action.HTTPConfig{
 		URL: server.URL + "/${topic(2)}", Timeout: 5 * time.Second, Reply: &action.ReplyConfig{Topic: "answer"},
-	}}), republish("errors"))
+	}})), republish("errors"))
 	b, out, _ := start(t, bridge.Options{}, compile(t, functions, r, direct))
 
 	for _, c := range []struct{ topic, failure string }{

@@ -88,8 +88,10 @@ func (f functions) Lookup(name string) (function.Function, error) {
 	return nil, fmt.Errorf("%w: %q is not among %v", function.ErrNotFound, name, slices.Sorted(maps.Keys(f)))
 }
 func (functions) Resolve(name string) string { return name }
-func (functions) Concurrency(string) int     { return 8 }
 func (functions) Poster() *function.Poster   { return function.NewPoster() }
+func (functions) Capacity(string) (int, time.Time) {
+	return 8, time.Time{}
+}
 
 func echo(_ context.Context, payload []byte) ([]byte, error) { return payload, nil }
 
@@ -117,6 +119,12 @@ func lambda(name string) action.Config {
 	return action.Config{Lambda: &action.LambdaConfig{Function: name}}
 }
 
+// once makes an action one that is tried once.
+func once(a action.Config) action.Config {
+	a.Retry = &action.RetryConfig{MaxAttempts: 1}
+	return a
+}
+
 func lambdaReply(name, topic string) action.Config {
 	return action.Config{Lambda: &action.LambdaConfig{Function: name, Reply: &action.ReplyConfig{Topic: topic}}}
 }
@@ -134,6 +142,15 @@ func compile(tb testing.TB, f bridge.Functions, configs ...bridge.RuleConfig) *b
 	return p
 }
 
+func newBridge(tb testing.TB, o bridge.Options) *bridge.Bridge {
+	tb.Helper()
+	b, err := bridge.New(context.Background(), o)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return b
+}
+
 // start makes a bridge that runs until the test ends, or until stop.
 func start(tb testing.TB, o bridge.Options, p *bridge.Program) (b *bridge.Bridge, out *broker, stop func() error) {
 	tb.Helper()
@@ -141,7 +158,7 @@ func start(tb testing.TB, o bridge.Options, p *bridge.Program) (b *bridge.Bridge
 	if o.Publisher == nil {
 		o.Publisher = out
 	}
-	b = bridge.New(o)
+	b = newBridge(tb, o)
 	out.bridge = b
 	b.Load(p)
 	ctx, cancel := context.WithCancel(context.Background())

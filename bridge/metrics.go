@@ -16,6 +16,7 @@ type metrics struct {
 	actions                              *prometheus.CounterVec
 	seconds                              *prometheus.HistogramVec
 	wait                                 prometheus.Histogram
+	latency, batches                     *prometheus.HistogramVec
 	replies                              *prometheus.CounterVec
 	errorActionsFailed                   *prometheus.CounterVec
 }
@@ -39,7 +40,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		}, []string{"reason"})),
 		actions: register(r, prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "topicwire_bridge_actions_total",
-			Help: "Actions by rule, kind and outcome: ok, rule_error (a statement or template failed), function_error, timeout, throttled, not_found, refused, unreachable, failed.",
+			Help: "Attempts of actions by rule, kind and outcome: ok, rule_error (a statement or template failed), function_error, timeout, throttled, not_found, refused, unreachable, item_failure (of a batch), breaker_open (nothing was called), given_up (too old, or pushed out), failed.",
 		}, []string{"rule", "action", "outcome"})),
 		seconds: register(r, prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "topicwire_bridge_action_duration_seconds", Help: "Time that an action took.", Buckets: latency,
@@ -47,6 +48,14 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		wait: register(r, prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "topicwire_bridge_wait_seconds", Help: "Time that a job waited in the outbox.", Buckets: latency,
 		})),
+		latency: register(r, prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "topicwire_bridge_latency_seconds", Help: "Time from accepting a message to the end of an action that succeeded, retries included.",
+			Buckets: prometheus.ExponentialBuckets(0.001, 4, 12), // 1 ms to over an hour
+		}, []string{"rule"})),
+		batches: register(r, prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "topicwire_bridge_batch_messages", Help: "Messages in a batch.",
+			Buckets: prometheus.ExponentialBuckets(1, 4, 8), // 1 to 16,384
+		}, []string{"rule"})),
 		replies: register(r, prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "topicwire_bridge_replies_total",
 			Help: "Answers by what became of them: published, no_answer (the function gave none), no_topic, not_allowed (to receive from the Response Topic).",

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/topicwire/topicwire/bridge/action"
 	"github.com/topicwire/topicwire/bridge/function"
@@ -18,8 +19,9 @@ type Functions interface {
 	Lookup(nameOrARN string) (function.Function, error)
 	// Resolve gives the one name of a function under which its jobs are queued.
 	Resolve(nameOrARN string) string
-	// Concurrency is how many invocations of it may run at once.
-	Concurrency(nameOrARN string) int
+	// Capacity is how many invocations of it may run at once; with 0, until when none
+	// may.
+	Capacity(nameOrARN string) (limit int, until time.Time)
 	// Poster sends to URLs.
 	Poster() *function.Poster
 }
@@ -72,6 +74,8 @@ type rule struct {
 	onError *action.Action // nil if the rule has none
 	// deferred: the statement calls the outside, so it runs in a worker.
 	deferred bool
+	// ackDone: the publisher's acknowledgement waits until the actions have ended.
+	ackDone bool
 }
 
 // RuleError is one thing that is wrong with a rule. If a statement or a template is
@@ -175,7 +179,7 @@ func compileRule(c RuleConfig, functions Functions) (*rule, []*RuleError) {
 	var errs []*RuleError
 	// The tests stay behind: no job needs them.
 	source := &outbox.Source{Definition: c.Definition, Actions: c.Actions, ErrorAction: c.ErrorAction}
-	r := &rule{Rule: compiled, source: source, deferred: !compiled.Program.Pure()}
+	r := &rule{Rule: compiled, source: source, deferred: !compiled.Program.Pure(), ackDone: c.Ack == ackDone}
 	for _, listed := range c.listed() {
 		a, err := listed.config.Compile(listed.path, c.version(), compiled.Program)
 		eachActionError(err, func(e *action.Error) {
@@ -230,5 +234,7 @@ func (noFunctions) Lookup(nameOrARN string) (function.Function, error) {
 	return nil, fmt.Errorf("%w: %s: no configuration is loaded", function.ErrNotFound, nameOrARN)
 }
 func (noFunctions) Resolve(nameOrARN string) string { return nameOrARN }
-func (noFunctions) Concurrency(string) int          { return 1 }
 func (noFunctions) Poster() *function.Poster        { return function.NewPoster() }
+
+// Capacity is nothing: what the store has brought waits for a configuration.
+func (noFunctions) Capacity(string) (limit int, until time.Time) { return 0, time.Time{} }

@@ -123,7 +123,7 @@ func TestReloadUnderLoad(t *testing.T) {
 // ordinary way.
 func TestFunctionThatAReloadRemoved(t *testing.T) {
 	out := newBroker()
-	b := bridge.New(bridge.Options{Publisher: out})
+	b := newBridge(t, bridge.Options{Publisher: out})
 	out.bridge = b
 	b.Load(compile(t, functions{"f": echo}, withError(rule("r", "SELECT * FROM 'in'", lambda("f")), republish("errors"))))
 	accept(t, b, msg("in", "{}")) // waits, because b does not run

@@ -3,7 +3,10 @@ package bridge_test
 import (
 	"context"
 	"encoding/json"
+	"maps"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -13,11 +16,18 @@ import (
 	"github.com/topicwire/topicwire/bridge/outbox"
 )
 
-// stored is an outbox whose jobs go through JSON, as in a store, and are durable only
-// when later says so.
-type stored struct {
-	*outbox.Memory
+// diary is a Log that goes through JSON, as a store does, and whose entries are
+// durable only when later says so. It survives the bridge that it is given to.
+type diary struct {
 	later chan func() // nil: at once, but through a Pending
+
+	mu   sync.Mutex
+	kept map[uint64][]byte
+}
+
+type record struct {
+	Job   outbox.Job
+	State outbox.State
 }
 
 type pending chan error
@@ -26,43 +36,82 @@ func (p pending) Then(f func(error)) {
 	go func() { f(<-p) }()
 }
 
-func (s stored) Put(ctx context.Context, jobs ...outbox.Job) (outbox.Pending, error) {
-	back := make([]outbox.Job, len(jobs))
-	for i := range jobs {
-		doc, err := json.Marshal(jobs[i])
-		if err != nil {
-			return nil, err
+func (d *diary) Load(_ context.Context, visit func(outbox.Entry) error) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, seq := range slices.Sorted(maps.Keys(d.kept)) {
+		var r record
+		if err := json.Unmarshal(d.kept[seq], &r); err != nil {
+			return err
 		}
-		if err := json.Unmarshal(doc, &back[i]); err != nil {
-			return nil, err
+		if err := visit(outbox.Entry{Seq: seq, Job: r.Job, State: r.State}); err != nil {
+			return err
 		}
 	}
-	if _, err := s.Memory.Put(ctx, back...); err != nil {
-		return nil, err
+	return nil
+}
+
+func (d *diary) Put(entries []outbox.Entry) (outbox.Pending, error) {
+	for _, e := range entries {
+		d.write(e)
 	}
 	p := make(pending, 1)
-	if s.later == nil {
+	if d.later == nil {
 		p <- nil
 	} else {
-		s.later <- func() { p <- nil }
+		d.later <- func() { p <- nil }
 	}
 	return p, nil
+}
+
+func (d *diary) write(e outbox.Entry) {
+	doc, err := json.Marshal(record{e.Job, e.State})
+	if err != nil {
+		panic(err)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.kept == nil {
+		d.kept = make(map[uint64][]byte)
+	}
+	d.kept[e.Seq] = doc
+}
+
+func (d *diary) Set(e outbox.Entry) { d.write(e) }
+
+func (d *diary) Delete(seqs ...uint64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, s := range seqs {
+		delete(d.kept, s)
+	}
+}
+
+func (*diary) Close() error { return nil }
+
+// copied is what a process finds that starts after this one was killed at this moment.
+func (d *diary) copied() *diary {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return &diary{kept: maps.Clone(d.kept)}
 }
 
 // A job that comes back from a store needs no rule: it does what the rule of its time
 // said, error action and statement included, although the rules are others by now.
 func TestStoredJobRunsWithoutItsRule(t *testing.T) {
 	f := functions{"echo": echo, "throws": throws(errThrown), "down": throws(errDown)}
-	out := newBroker()
-	b := bridge.New(bridge.Options{Publisher: out, Outbox: stored{Memory: outbox.NewMemory(outbox.MemoryOptions{})}})
-	out.bridge = b
+	written := &diary{}
+	b := newBridge(t, bridge.Options{Publisher: discard{}, Store: written})
 	b.Load(compile(t, f,
 		rule("plain", "SELECT n AS m FROM 'in'", lambdaReply("echo", "plain/${n}")),
-		withError(rule("fails", "SELECT * FROM 'in'", lambda("throws")), republish("errors/${topic()}/${n}")),
+		withError(rule("fails", "SELECT * FROM 'in'", once(lambda("throws"))), republish("errors/${topic()}/${n}")),
 		withError(rule("outside", `SET @x = aws_lambda("echo", *) SELECT @x AS x FROM 'in'`, republish("outside/${n}")), republish("no")),
 		withError(rule("broken", `SELECT aws_lambda("down", *) AS x FROM 'in'`, republish("no")), republish("errors/broken")),
 	))
 	accept(t, b, msg("in", `{"n":1}`))
+	out := newBroker()
+	b = newBridge(t, bridge.Options{Publisher: out, Store: written.copied()})
+	out.bridge = b
 	b.Load(compile(t, f)) // all rules are gone
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
@@ -91,7 +140,7 @@ func TestStoredJobRunsWithoutItsRule(t *testing.T) {
 // Accept hands the store's promise on: it does not wait, and says nothing too early.
 func TestPendingIsTheStores(t *testing.T) {
 	later := make(chan func(), 1)
-	b := bridge.New(bridge.Options{Publisher: newBroker(), Outbox: stored{outbox.NewMemory(outbox.MemoryOptions{}), later}})
+	b := newBridge(t, bridge.Options{Publisher: newBroker(), Store: &diary{later: later}})
 	b.Load(compile(t, functions{"f": echo}, rule("r", "SELECT * FROM 'in'", lambda("f"))))
 	p, err := b.Accept(t.Context(), msg("in", "{}"))
 	if err != nil || p == nil {
@@ -117,13 +166,12 @@ func TestPendingIsTheStores(t *testing.T) {
 	}
 }
 
-// What comes out of a job when the outbox is full is done by the worker that has it:
-// the message was acknowledged.
+// What comes out of a job finds a place when the outbox is full: the message was
+// acknowledged.
 func TestFullOutboxLosesNoErrorAction(t *testing.T) {
 	f := functions{"throws": throws(errThrown)}
-	box := outbox.NewMemory(outbox.MemoryOptions{Limits: outbox.Limits{Jobs: 1}})
-	b, out, _ := start(t, bridge.Options{Outbox: box}, compile(t, f,
-		withError(rule("r", "SELECT * FROM 'in'", lambda("throws")), republish("errors"))))
+	b, out, _ := start(t, bridge.Options{Outbox: outbox.Config{MaxJobs: 1}}, compile(t, f,
+		withError(rule("r", "SELECT * FROM 'in'", once(lambda("throws"))), republish("errors"))))
 	accept(t, b, msg("in", "{}"))
 	if got := out.next(t); got.Topic != "errors" {
 		t.Errorf("got %s", got.Topic)
@@ -133,7 +181,7 @@ func TestFullOutboxLosesNoErrorAction(t *testing.T) {
 func TestTimeoutRunsTheErrorAction(t *testing.T) {
 	f := functions{"hangs": func(ctx context.Context, _ []byte) ([]byte, error) { <-ctx.Done(); return nil, ctx.Err() }}
 	hangs := action.Config{Lambda: &action.LambdaConfig{Function: "hangs", Timeout: time.Millisecond}}
-	b, out, _ := start(t, bridge.Options{}, compile(t, f, withError(rule("r", "SELECT * FROM 'in'", hangs), republish("errors"))))
+	b, out, _ := start(t, bridge.Options{}, compile(t, f, withError(rule("r", "SELECT * FROM 'in'", once(hangs)), republish("errors"))))
 	accept(t, b, msg("in", "{}"))
 	if got := out.next(t); !strings.Contains(string(got.Payload), function.ErrTimeout.Error()+" after 1ms") {
 		t.Errorf("got %s", got.Payload)

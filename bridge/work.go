@@ -14,28 +14,66 @@ import (
 
 // local is what a job keeps beside it as long as it stays in this process.
 type local struct {
-	rule  *rule
-	group *group // nil if the rule has no error action
+	rule  *rule   // nil if the job comes from a store
+	group *group  // nil if the rule has no error action
+	ack   *waiter // nil if nobody waits for the job's end
 }
 
-// do brings one job to its end. A failure of what the job does is an end: it is
-// counted, logged and handed to the error action. Only a shutdown that cuts the job
-// off leaves it undone, and is returned.
-func (b *Bridge) do(ctx context.Context, j outbox.Job) error {
-	b.metrics.wait.Observe(time.Since(j.Accepted).Seconds())
-	if j.Stage == outbox.Evaluate {
-		return b.evaluateLater(ctx, &j)
+// worker does the jobs of an outbox.
+type worker struct{ *Bridge }
+
+// Restore implements outbox.Worker.
+func (b worker) Restore(all []*outbox.Work) { restoreGroups(all) }
+
+// Do makes one attempt of one job or of a batch, and says what is to become of each:
+// see judge. A job that is given up is handed to the error action before the outbox
+// learns of it, so that a crash in between makes it run again rather than not at all.
+func (b worker) Do(ctx context.Context, batch []*outbox.Work) {
+	for _, w := range batch {
+		b.metrics.wait.Observe(time.Since(w.Job.Accepted).Seconds())
 	}
-	err := b.act(ctx, &j)
-	if err != nil && ctx.Err() != nil {
-		return err
+	switch w := batch[0]; {
+	case w.Job.Stage == outbox.Evaluate:
+		b.evaluateLater(ctx, w)
+	case w.Job.Batch != "":
+		b.doBatch(ctx, batch)
+	default:
+		b.conclude(ctx, w, b.act(ctx, w))
 	}
-	b.finished(ctx, &j, err)
-	return nil
 }
 
-// act does the job's action.
-func (b *Bridge) act(ctx context.Context, j *outbox.Job) error {
+// GiveUp takes note of a job that is given up without an attempt.
+func (b worker) GiveUp(ctx context.Context, w *outbox.Work, why outbox.Condition) {
+	err := &givenUpError{why: why, last: lastError(w)}
+	b.failed(failure{
+		m: w.Job.Message, rule: w.Job.Rule, action: kindOf(&w.Job), target: targetOf(&w.Job), err: err, requestID: w.Job.ID,
+		outcome: outcomeGivenUp, errorAction: w.Job.Stage == outbox.ErrorAct,
+	})
+	if !w.Replay {
+		b.finished(ctx, &w.Job, err, why == outbox.PushedOut)
+	}
+}
+
+// conclude settles a job after an attempt that ended in err or, with nil, in success.
+func (b *Bridge) conclude(ctx context.Context, w *outbox.Work, err error) {
+	switch {
+	case err == nil:
+		w.Result.Verdict = outbox.Done
+	case ctx.Err() != nil:
+		w.Result.Verdict = outbox.Undone
+		return
+	default:
+		b.judge(w, err)
+		b.failedAttempt(w, err)
+	}
+	if w.Result.Verdict != outbox.Again && !w.Replay {
+		b.finished(ctx, &w.Job, err, false)
+	}
+}
+
+// act does the job's action: one attempt.
+func (b *Bridge) act(ctx context.Context, w *outbox.Work) error {
+	j := &w.Job
 	kind, target := j.Spec.Kind(), j.Spec.Resource()
 	event := Event{
 		Stage: Started, Message: j.Message, Rule: j.Rule, Action: kind, Target: target,
@@ -45,24 +83,25 @@ func (b *Bridge) act(ctx context.Context, j *outbox.Job) error {
 	started := time.Now()
 	result, err := b.attempt(ctx, &j.Task)
 	took := time.Since(started)
+	w.Result.Attempt.Took = took
 	if err != nil {
-		if ctx.Err() == nil {
-			b.failed(failure{
-				m: j.Message, rule: j.Rule, action: kind, target: target, err: err,
-				requestID: j.ID, took: took, errorAction: event.ErrorAction,
-			})
-		}
 		return err
 	}
-	b.metrics.acted(j.Rule, kind, "ok", took)
+	b.succeeded(j, result, took)
+	event.Stage, event.Duration, event.ReplyTopic = Finished, took, result.ReplyTopic
+	b.observe(event)
+	return nil
+}
+
+// succeeded counts an action that was done.
+func (b *Bridge) succeeded(j *outbox.Job, result action.Result, took time.Duration) {
+	b.metrics.acted(j.Rule, j.Spec.Kind(), "ok", took)
+	b.metrics.latency.WithLabelValues(j.Rule).Observe(time.Since(j.Accepted).Seconds())
 	b.metrics.answered(j.Spec, result)
 	if result.Unanswered == action.NotAllowed {
 		b.log.warn("reply", j.Rule, nil, "answer dropped: the sender may not receive from its Response Topic").
 			str("rule", j.Rule).str("client", j.Message.From.ClientID).str("response_topic", j.Message.Props.ResponseTopic).send()
 	}
-	event.Stage, event.Duration, event.ReplyTopic = Finished, took, result.ReplyTopic
-	b.observe(event)
-	return nil
 }
 
 // attempt makes one attempt. A panic is a mistake in this program; it must not take
@@ -78,73 +117,97 @@ func (b *Bridge) attempt(ctx context.Context, t *action.Task) (result action.Res
 }
 
 // finished takes note that an action has come to its end. When it was the last of its
-// message and rule, and one of them failed, the error action is due.
-func (b *Bridge) finished(ctx context.Context, j *outbox.Job, err error) {
-	if j.Stage != outbox.Act {
-		return
-	}
+// message and rule, and one of them failed, the error action is due. dropped says that
+// the action was not tried, by policy: that is no failure.
+func (b *Bridge) finished(ctx context.Context, j *outbox.Job, err error, dropped bool) {
 	l, _ := j.Local.(*local)
-	if l == nil { // the job comes from a store: it stands alone
-		if err == nil || j.Source == nil {
-			return
+	if l == nil {
+		return // an action without error action, from a store
+	}
+	if j.Stage == outbox.Act && l.group != nil {
+		var f *action.Failure
+		if err != nil && !dropped {
+			f = &action.Failure{Action: j.Spec.FailedAction(), Resource: j.Spec.Resource(), Message: err.Error()}
 		}
-		r, restoreErr := restore(j.Source)
-		if restoreErr != nil {
-			b.options.Log.Error().Err(restoreErr).Str("rule", j.Rule).Msg("the rule of a stored job does not compile any more; its error action is not run")
-			return
+		if l.group.finish(f) {
+			b.runErrorAction(ctx, j, l)
 		}
-		l = &local{rule: r, group: newGroup(1)}
 	}
-	if l.group == nil {
-		return
-	}
-	var f *action.Failure
-	if err != nil {
-		f = &action.Failure{Action: j.Spec.FailedAction(), Resource: j.Spec.Resource(), Message: err.Error()}
-	}
-	if !l.group.finish(f) {
-		return
-	}
-	if failures := l.group.take(); len(failures) > 0 {
-		run := b.newRun(b.loaded.Load().Program, j.Message)
-		defer run.end()
-		run.errorJob(b.call(ctx, j), l, failures)
-		b.follow(ctx, run.jobs)
+	if j.Stage != outbox.ErrorAct {
+		l.ack.done(err)
 	}
 }
 
-// evaluateLater runs the statement of a rule that calls the outside.
-func (b *Bridge) evaluateLater(ctx context.Context, j *outbox.Job) error {
-	l, _ := j.Local.(*local)
-	if l == nil {
+// runErrorAction puts the job of the error action, if one is due.
+func (b *Bridge) runErrorAction(ctx context.Context, j *outbox.Job, l *local) {
+	failures := l.group.take()
+	if len(failures) == 0 {
+		return
+	}
+	if l.rule == nil {
 		r, err := restore(j.Source)
 		if err != nil {
-			b.failed(failure{m: j.Message, rule: j.Rule, action: "sql", target: j.Rule, err: err})
-			return nil
+			b.options.Log.Error().Err(err).Str("rule", j.Rule).Msg("the rule of a stored job does not compile any more; its error action is not run")
+			return
 		}
 		l = &local{rule: r}
 	}
 	run := b.newRun(b.loaded.Load().Program, j.Message)
 	defer run.end()
-	run.evaluate(b.call(ctx, j), l.rule)
+	run.errorJob(b.call(ctx, j), l, failures)
+	b.follow(ctx, run.jobs)
+}
+
+// evaluateLater runs the statement of a rule that calls the outside.
+func (b *Bridge) evaluateLater(ctx context.Context, w *outbox.Work) {
+	j := &w.Job
+	l, _ := j.Local.(*local)
+	if l == nil {
+		r, err := restore(j.Source)
+		if err != nil {
+			b.failed(failure{m: j.Message, rule: j.Rule, action: "sql", target: j.Rule, err: err})
+			w.Result.Verdict, w.Result.Condition = outbox.Dead, outbox.RetriesExhausted
+			w.Result.Attempt = attemptOf(err)
+			return
+		}
+		l = &local{rule: r}
+	}
+	// Each time anew: what an attempt before has made of it counts no more.
+	l = &local{rule: l.rule, ack: l.ack}
+	run := b.newRun(b.loaded.Load().Program, j.Message)
+	defer run.end()
+	err := run.evaluate(b.call(ctx, j), l)
 	if ctx.Err() != nil {
-		return ctx.Err()
+		w.Result.Verdict = outbox.Undone
+		return
+	}
+	if err != nil {
+		b.judge(w, err)
+		if w.Result.Verdict == outbox.Again {
+			b.failedAttempt(w, err)
+			return
+		}
+		run.statementFailed(b.call(ctx, j), l, err)
+	}
+	if w.Replay {
+		for i := range run.jobs {
+			run.jobs[i].Accepted = time.Now() // its age begins anew with the replay
+		}
 	}
 	b.follow(ctx, run.jobs)
-	return nil
+	l.ack.done(err)
 }
 
 // call tells the functions that a statement or a template calls on whose behalf.
 func (b *Bridge) call(ctx context.Context, j *outbox.Job) context.Context {
 	return function.WithCall(ctx, function.Call{
 		RequestID: j.ID, Rule: j.Rule, Topic: j.Message.Topic,
-		ClientID: j.Message.From.ClientID, User: j.Message.Props.User,
+		ClientID: j.Message.From.ClientID, User: j.Message.Props.User, Hops: j.Message.Hops,
 	})
 }
 
-// follow queues jobs that come out of a job. The message has been acknowledged, so if
-// the outbox has no room the worker that has them does them itself: that slows its
-// queue down and loses nothing. QoS 0 is dropped, as everywhere.
+// follow queues jobs that come out of a job, and waits until they are safe. The message
+// has been acknowledged, so they are not refused. QoS 0 is dropped, as everywhere.
 func (b *Bridge) follow(ctx context.Context, jobs []outbox.Job) {
 	if len(jobs) == 0 {
 		return
@@ -153,11 +216,8 @@ func (b *Bridge) follow(ctx context.Context, jobs []outbox.Job) {
 		b.putVolatile(ctx, jobs)
 		return
 	}
-	pending, err := b.durable.Put(ctx, jobs...)
-	if err == nil {
-		if pending == nil {
-			return
-		}
+	pending, err := b.durable.PutAfter(ctx, jobs...)
+	if err == nil && pending != nil {
 		stored := make(chan error, 1)
 		pending.Then(func(err error) { stored <- err })
 		select {
@@ -170,9 +230,9 @@ func (b *Bridge) follow(ctx context.Context, jobs []outbox.Job) {
 		return
 	}
 	for i := range jobs {
-		if err := b.do(ctx, jobs[i]); err != nil {
-			b.failed(failure{m: jobs[i].Message, rule: jobs[i].Rule, action: jobs[i].Spec.Kind(), target: jobs[i].Spec.Resource(), err: err})
-		}
+		j := &jobs[i]
+		b.failed(failure{m: j.Message, rule: j.Rule, action: j.Spec.Kind(), target: j.Spec.Resource(), err: err, errorAction: j.Stage == outbox.ErrorAct})
+		b.finished(ctx, j, err, false)
 	}
 }
 
@@ -184,7 +244,8 @@ type failure struct {
 	took                 time.Duration
 	err                  error
 	errorAction          bool
-	outcome              string // if the error does not tell
+	outcome              string        // if the error does not tell
+	again                time.Duration // until the next attempt; 0: there is none
 }
 
 // failed counts, logs and shows a failure.
@@ -196,8 +257,13 @@ func (b *Bridge) failed(f failure) {
 	b.metrics.acted(f.rule, f.action, outcome, f.took)
 	text := "action failed"
 	if f.errorAction {
-		b.metrics.errorActionsFailed.WithLabelValues(f.rule).Inc()
 		text = "error action failed"
+	}
+	switch {
+	case f.again > 0:
+		text += ", it is tried again"
+	case f.errorAction:
+		b.metrics.errorActionsFailed.WithLabelValues(f.rule).Inc()
 	}
 	b.log.warn(text, f.rule+"/"+f.action, f.err, text).
 		str("rule", f.rule).str("action", f.action).str("target", f.target).
@@ -205,6 +271,6 @@ func (b *Bridge) failed(f failure) {
 		str("request_id", f.requestID).send()
 	b.observe(Event{
 		Stage: Failed, Message: f.m, Rule: f.rule, Action: f.action, Target: f.target,
-		RequestID: f.requestID, ErrorAction: f.errorAction, Duration: f.took, Err: f.err,
+		RequestID: f.requestID, ErrorAction: f.errorAction, Duration: f.took, Err: f.err, Again: f.again,
 	})
 }

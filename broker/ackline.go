@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"errors"
 	"sync"
 	"sync/atomic"
 
@@ -97,8 +98,16 @@ func (r *receipt) done(err error) {
 	r.left--
 	if err != nil && !r.why.failed() {
 		r.why = refusalReason(err)
-		l.c.b.metrics.notKept.Inc()
-		l.c.b.log.Debug().Err(err).Str("client", l.c.origin.ClientID).Msg("a published message could not be kept")
+		worded, told := errors.AsType[interface {
+			error
+			ReasonString() string
+		}](err)
+		if told {
+			r.props = l.c.reasonString(worded.ReasonString())
+		} else { // whoever words it has logged it
+			l.c.b.metrics.notKept.Inc()
+			l.c.b.log.Debug().Err(err).Str("client", l.c.origin.ClientID).Msg("a published message could not be kept")
+		}
 	}
 	last, why := r.left == 0, r.why
 	l.mu.Unlock()

@@ -1,8 +1,8 @@
 package broker
 
 import (
+	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/mochi-mqtt/server/v2/packets"
@@ -22,8 +22,8 @@ func (c *connection) authorize(will bool) (r reason, why string) {
 	}
 	c.principal = p
 	c.who.Store(p)
-	if d := c.principal.Decide(auth.Connect, c.origin.ClientID); !d.Allowed {
-		return reasonNotAuthorized, c.denied(d)
+	if !p.May(auth.Connect, c.origin.ClientID) {
+		return reasonNotAuthorized, c.denied(p.Decide(auth.Connect, c.origin.ClientID))
 	}
 	return reasonSuccess, ""
 }
@@ -70,25 +70,44 @@ func (c *connection) denied(d auth.Decision) (why string) {
 // closesDenied reports whether a client that does what it may not is disconnected.
 func (b *Broker) closesDenied() bool { return b.grants != nil && b.grants.ClosesDenied() }
 
-// denials writes one line a second at most about what clients may not do, and how many
-// others there were.
+// denials writes a line about what clients may not do, if there have not been many
+// lately: ten at once, and one more a second. A line says how many others there were.
 type denials struct {
-	next  atomic.Int64 // when the next line may be written, in Unix nanoseconds
-	quiet atomic.Int64 // not written
+	mu    sync.Mutex
+	room  float64
+	since time.Time // room is of this time
+	quiet int       // not written
 }
+
+// maxDenials is how many lines may be written at once.
+const maxDenials = 10
 
 func (d *denials) note(b *Broker, o message.Origin, why string) {
 	b.metrics.denied.Inc()
-	now, next := time.Now(), d.next.Load()
-	if now.UnixNano() < next || !d.next.CompareAndSwap(next, now.Add(time.Second).UnixNano()) {
-		d.quiet.Add(1)
+	others, written := d.take(time.Now())
+	if !written {
 		return
 	}
 	e := b.log.Warn().Str("client", o.ClientID).Str("principal", o.Principal).Stringer("remote", o.Addr)
-	if n := d.quiet.Swap(0); n > 0 {
-		e = e.Int64("others", n)
+	if others > 0 {
+		e = e.Int("others", others)
 	}
 	e.Msg(why)
+}
+
+// take reports whether a line may be written, and how many were not.
+func (d *denials) take(now time.Time) (others int, ok bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.room = min(maxDenials, d.room+now.Sub(d.since).Seconds())
+	d.since = now
+	if d.room < 1 {
+		d.quiet++
+		return 0, false
+	}
+	d.room--
+	others, d.quiet = d.quiet, 0
+	return others, true
 }
 
 // maxReason bounds the reason strings that clients are sent.
@@ -110,6 +129,7 @@ func reasonLength(p *packets.Properties) int {
 
 // reasonString encodes the properties of a packet that has at most a reason string.
 func (c *connection) reasonString(text string) []byte {
+	text = strings.ToValidUTF8(strings.ReplaceAll(text, "\x00", ""), "") // a function's own words are among them
 	if len(text) > c.tells {
 		text = text[:c.tells]
 		for text != "" && text[len(text)-1]&0xC0 == 0x80 { // not within a character
@@ -167,9 +187,10 @@ func (b *Broker) Reauthorize() {
 // if there is one.
 func (b *Broker) reauthorize(id string, sub *subscriber, conn *connection, p *auth.Principal) {
 	if conn != nil {
-		if d := p.Decide(auth.Connect, id); !d.Allowed {
-			b.denials.note(b, conn.origin, d.String())
-			conn.disconnectSaying(reasonNotAuthorized, d.String())
+		if !p.May(auth.Connect, id) {
+			why := p.Decide(auth.Connect, id).String()
+			b.denials.note(b, conn.origin, why)
+			conn.disconnectSaying(reasonNotAuthorized, why)
 		}
 	}
 	sub.belongsTo(p)
@@ -183,7 +204,7 @@ func (b *Broker) review(sub *subscriber) {
 	var gone []string
 	sub.mu.Lock()
 	for filter := range sub.subs {
-		if !p.DecideSubscribe(filter).Allowed {
+		if !p.MayAll(auth.Subscribe) && !p.DecideSubscribe(filter).Allowed {
 			gone = append(gone, filter)
 		}
 	}

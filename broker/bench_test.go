@@ -9,6 +9,9 @@ import (
 	"testing"
 
 	"github.com/mochi-mqtt/server/v2/packets"
+
+	"github.com/topicwire/topicwire/broker"
+	"github.com/topicwire/topicwire/broker/auth"
 )
 
 // stream publishes n copies of a packet in batches and reads all n deliveries, over
@@ -93,9 +96,12 @@ func BenchmarkOneToOneQoS1(b *testing.B) {
 	stream(b, pub, pub, packet, b.N) // the publisher reads its acknowledgements
 }
 
-func BenchmarkFanOut200QoS0(b *testing.B) {
+func BenchmarkFanOut200QoS0(b *testing.B) { fanOut200(b, setup{}) }
+
+func fanOut200(b *testing.B, with setup) {
+	b.Helper()
 	const receivers = 200
-	s := serve(b, setup{})
+	s := serve(b, with)
 	done := make(chan struct{}, receivers)
 	start := make(chan int)
 	for i := range receivers {
@@ -132,12 +138,50 @@ func BenchmarkFanOut200QoS0(b *testing.B) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/receivers, "ns/delivery")
 }
 
-func BenchmarkConnect(b *testing.B) {
-	s := serve(b, setup{})
+func BenchmarkConnect(b *testing.B) { connectAgain(b, setup{}) }
+
+func connectAgain(b *testing.B, with setup) {
+	b.Helper()
+	connectTo(b, serve(b, with))
+}
+
+func connectTo(b *testing.B, s *server) {
+	b.Helper()
 	for b.Loop() {
 		p := s.connect(5, "c")
 		p.send(packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Disconnect}})
 		_, _ = io.Copy(io.Discard, p.r)
 		_ = p.conn.Close()
 	}
+}
+
+// BenchmarkFanOut200QoS0Guarded is BenchmarkFanOut200QoS0 with policies that have to be
+// asked before each delivery.
+func BenchmarkFanOut200QoS0Guarded(b *testing.B) {
+	fanOut200(b, setup{opts: broker.Options{
+		Auth: byUserName(),
+		Policies: auth.NewAuthority(policies(
+			allow("iot:Connect iot:Publish iot:Subscribe", "*"), allow("iot:Receive", "topic/own/${iot:ClientId}/*", "topic/a*"), deny("iot:Receive", "topic/*/secret"),
+		), auth.AuthorityOptions{}),
+	}})
+}
+
+// BenchmarkConnectGuarded connects with policies and with nobody who wants events.
+func BenchmarkConnectGuarded(b *testing.B) {
+	connectAgain(b, setup{opts: broker.Options{
+		Auth:    byUserName(),
+		Listens: func(string) bool { return false },
+		Policies: auth.NewAuthority(policies(
+			allow("iot:Connect", "client/${iot:ClientId}"), allow("iot:Publish iot:Receive", "topic/own/${iot:ClientId}/*"),
+		), auth.AuthorityOptions{}),
+	}})
+}
+
+// BenchmarkConnectWatched connects with a subscriber to every lifecycle event.
+func BenchmarkConnectWatched(b *testing.B) {
+	s := serve(b, setup{})
+	watcher := s.connect(5, "watcher")
+	watcher.subscribe("$aws/events/#", 0)
+	go func() { _, _ = io.Copy(io.Discard, watcher.r) }()
+	connectTo(b, s)
 }

@@ -73,6 +73,7 @@ type Broker struct {
 	listeners []*listen.TCP
 	certs     *listen.Certificates
 	ws        *listen.WebSocket
+	handed    *listen.Handed // MQTT at HTTPS listeners
 	limiter   *listen.Limiter
 	rates     rates
 	flusher   *listen.Flusher
@@ -218,6 +219,8 @@ func (b *Broker) open(cfg *listen.Config, tlsConfig *tls.Config) error {
 		}
 		opts.TLS = nil
 	}
+	opts.Name = "https"
+	b.handed = listen.NewHanded(b.serveConn, opts)
 	opts.Name, opts.MaxLifetime = "websocket", b.limits.MaxWebSocketLifetime
 	b.ws = listen.NewWebSocket(cfg.WebSocket, b.serveConn, opts)
 	return errors.Join(errs...)
@@ -242,6 +245,10 @@ func (b *Broker) Addrs() []net.Addr {
 
 // WebSocket is MQTT over WebSocket, to be mounted on an HTTP server.
 func (b *Broker) WebSocket() http.Handler { return b.ws }
+
+// TakeTLS serves MQTT on a connection that came to an HTTPS listener and has chosen MQTT
+// in its TLS handshake: see [listen.Shared].
+func (b *Broker) TakeTLS(c *tls.Conn) { b.handed.Take(c) }
 
 // life is the context of everything the broker does; nil before Serve.
 func (b *Broker) life() context.Context {

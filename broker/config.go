@@ -22,8 +22,14 @@ type Config struct {
 // DefaultConfig is what holds when nothing is configured.
 func DefaultConfig() Config { return Config{Listen: listen.DefaultConfig(), Limits: DefaultLimits()} }
 
-// Check reports addresses that other machines can reach while everybody may connect.
+// Check reports addresses that other machines can reach while everybody may connect, and
+// methods that no listener can serve.
 func (c Config) Check(report func(path, problem, remedy string)) {
+	for i := range c.Auth.Methods {
+		if c.Auth.Methods[i].X509 != nil && !c.Listen.TLS.AsksClients() {
+			report(fmt.Sprintf("auth.methods[%d].x509", i), "clients are asked for no certificate", "add listen.tls.client_ca: ca.pem, or client_certificates: [devices]")
+		}
+	}
 	if addr, key, found := exposed(&c.Listen); found && c.Auth.Anonymous() {
 		report("listen."+key, errExposed(addr).Error(), remedyExposed(&c.Auth))
 	}

@@ -67,7 +67,7 @@ func (c *connection) onConnect(pk *packets.Packet) bool {
 	if r, why := c.takeWill(pk); r != reasonSuccess {
 		return c.refuseConnectSaying(r, why)
 	}
-	if info.expiry > 0 || c.will != nil {
+	if (info.expiry > 0 || c.will != nil) && !c.resumes() { // one that resumes may free room
 		if err := c.b.store.Err(); err != nil {
 			return c.refuseConnect(reasonServerUnavailable)
 		}
@@ -78,6 +78,17 @@ func (c *connection) onConnect(pk *packets.Packet) bool {
 	c.serial = c.b.serial.Add(1)
 	hideFromMochi(pk, c.serial)
 	return true
+}
+
+// resumes reports whether the client takes up a session that is there.
+func (c *connection) resumes() bool {
+	cl := c.b.clients.find(c.connect.clientID)
+	if cl == nil || c.connect.clean {
+		return false
+	}
+	cl.mu.Lock()
+	defer cl.mu.Unlock()
+	return cl.sub != nil
 }
 
 // checkConnectPacket finds what makes a CONNECT unacceptable.

@@ -14,7 +14,7 @@ import (
 	"github.com/topicwire/topicwire/broker/listen"
 )
 
-// mochi.md 2.20: all that the server supports is said in CONNACK.
+// Fault 20: all that the server supports is said in CONNACK.
 // [MQTT-3.2.2-9] [MQTT-3.2.2-16] [MQTT-3.2.2-21]
 func TestConnackSaysEverything(t *testing.T) {
 	one := 1
@@ -72,7 +72,7 @@ func TestSessionPresent(t *testing.T) {
 	})
 }
 
-// mochi.md 2.16: an empty password is a password.
+// Fault 16: an empty password is a password.
 func TestEmptyPasswordIsLegal(t *testing.T) {
 	each(t, func(t *testing.T, v byte) {
 		t.Helper()
@@ -228,7 +228,7 @@ func TestAnonymousOnlyOnLoopback(t *testing.T) {
 	b.Close()
 }
 
-// mochi.md 2.13: keep alives up to the largest are kept to. [MQTT-3.1.2-22]
+// Fault 13: keep alives up to the largest are kept to. [MQTT-3.1.2-22]
 func TestLongKeepAlivesDoNotOverflow(t *testing.T) {
 	s := serve(t, setup{})
 	for _, seconds := range []uint16{43690, 43691, 43692, 65535} {
@@ -238,7 +238,7 @@ func TestLongKeepAlivesDoNotOverflow(t *testing.T) {
 	}
 }
 
-// mochi.md 2.20: a client that falls silent is told so. [MQTT-3.1.2-22]
+// Fault 20: a client that falls silent is told so. [MQTT-3.1.2-22]
 func TestKeepAliveTimeoutHasAReason(t *testing.T) {
 	s := serve(t, setup{})
 	p := s.connect(5, "c", func(pk *packets.Packet) { pk.Connect.Keepalive = 1 })

@@ -9,7 +9,7 @@ import (
 	"github.com/mochi-mqtt/server/v2/packets"
 )
 
-// mochi.md 2.1: a client's own packet identifiers and ours are two worlds.
+// Fault 1: a client's own packet identifiers and ours are two worlds.
 // [MQTT-2.2.1-3] [MQTT-4.4.0-1]
 func TestPacketIdentifiersOfBothDirectionsAreSeparate(t *testing.T) {
 	each(t, func(t *testing.T, v byte) {
@@ -40,7 +40,7 @@ func TestPacketIdentifiersOfBothDirectionsAreSeparate(t *testing.T) {
 	})
 }
 
-// mochi.md 2.2: the window is never passed and its places come back.
+// Fault 2: the window is never passed and its places come back.
 // [MQTT-3.3.4-9] [MQTT-4.9.0-2]
 func TestReceiveMaximumIsHonouredAndReturns(t *testing.T) {
 	for _, qos := range []byte{1, 2} {
@@ -99,7 +99,7 @@ func finish(p *peer, qos byte, ids ...uint16) {
 	}
 }
 
-// mochi.md 2.3: after a resume the window holds, the order is that of publication and
+// Fault 3: after a resume the window holds, the order is that of publication and
 // DUP is set on what was sent before, and only on that.
 // [MQTT-3.3.1-1] [MQTT-3.3.4-9] [MQTT-4.6.0-1]
 func TestResumeKeepsOrderAndWindow(t *testing.T) {
@@ -134,7 +134,7 @@ func TestResumeKeepsOrderAndWindow(t *testing.T) {
 	}
 }
 
-// mochi.md 2.4: a message in flight keeps its topic; aliases end with the connection.
+// Fault 4: a message in flight keeps its topic; aliases end with the connection.
 // [MQTT-3.3.2-7]
 func TestOutboundAliasesEndWithTheConnection(t *testing.T) {
 	s := serve(t, setup{})
@@ -164,7 +164,7 @@ func TestOutboundAliasesEndWithTheConnection(t *testing.T) {
 	}
 }
 
-// mochi.md 2.5: 20,000 messages wait and arrive in order.
+// Fault 5: 20,000 messages wait and arrive in order.
 func TestOfflineQueueHoldsTwentyThousandInOrder(t *testing.T) {
 	each(t, func(t *testing.T, v byte) {
 		t.Helper()
@@ -209,7 +209,7 @@ func (p *peer) publishMany(topic string, qos byte, n int, change ...func(*packet
 	}
 }
 
-// mochi.md 2.6: a reader that takes its time gets every retained message.
+// Fault 6: a reader that takes its time gets every retained message.
 func TestTwentyThousandRetainedMessagesReachASlowReader(t *testing.T) {
 	for _, qos := range []byte{0, 1} {
 		t.Run(fmt.Sprint("QoS", qos), func(t *testing.T) {
@@ -302,7 +302,7 @@ func TestAReconnectContinuesRetainedMessages(t *testing.T) {
 	})
 }
 
-// mochi.md 2.7: a message that is too large for a client is skipped, and nothing
+// Fault 7: a message that is too large for a client is skipped, and nothing
 // gets stuck behind or in front of it. [MQTT-3.1.2-24] [MQTT-3.1.2-25]
 func TestMessageAboveMaximumPacketSizeIsSkipped(t *testing.T) {
 	s := serve(t, setup{})
@@ -324,7 +324,7 @@ func TestMessageAboveMaximumPacketSizeIsSkipped(t *testing.T) {
 	}
 }
 
-// mochi.md 2.8: a client that takes its own session over again and again loses nothing.
+// Fault 8: a client that takes its own session over again and again loses nothing.
 // [MQTT-3.1.4-3]
 func TestTakeOverLosesNothing(t *testing.T) {
 	each(t, func(t *testing.T, v byte) {

@@ -156,8 +156,8 @@ func (g *gate) OnSessionEstablished(cl *mqtt.Client, _ packets.Packet) {
 		b.collectShared(c.sub, c.sub.sharedFilters())
 	}
 	c.connected()
-	if d := c.principal.Decide(auth.Connect, c.origin.ClientID); !d.Allowed { // policies have changed meanwhile
-		c.disconnectSaying(reasonNotAuthorized, c.denied(d))
+	if !c.principal.May(auth.Connect, c.origin.ClientID) { // policies have changed meanwhile
+		c.disconnectSaying(reasonNotAuthorized, c.denied(c.principal.Decide(auth.Connect, c.origin.ClientID)))
 	}
 }
 

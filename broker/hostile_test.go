@@ -12,7 +12,7 @@ import (
 )
 
 // Faults in packets end the connection with the right reason, and nobody else's.
-// mochi.md 2.11 (a truncated SUBSCRIBE), 2.17 (aliases), 2.20 (reasons).
+// Faults 11 (a truncated SUBSCRIBE), 17 (aliases), 20 (reasons).
 func TestFaultsEndTheConnectionWithAReason(t *testing.T) {
 	alias := func(n uint16) func(*packets.Packet) {
 		return func(pk *packets.Packet) { pk.Properties.TopicAlias, pk.Properties.TopicAliasFlag = n, true }
@@ -116,7 +116,7 @@ func TestFaultsBeforeConnect(t *testing.T) {
 	}
 }
 
-// mochi.md 2.12: who connects and says nothing is cut off.
+// Fault 12: who connects and says nothing is cut off.
 func TestConnectTimeout(t *testing.T) {
 	s := serve(t, setup{limits: broker.Limits{ConnectTimeout: time.Second}})
 	s.raw(4).wantClosed()
@@ -125,7 +125,7 @@ func TestConnectTimeout(t *testing.T) {
 	slow.wantClosed()
 }
 
-// mochi.md 2.17: clients do not publish to $SYS, and are told so.
+// Fault 17: clients do not publish to $SYS, and are told so.
 func TestClientsCannotWriteSYS(t *testing.T) {
 	s := serve(t, setup{})
 	watch := s.connect(5, "watch")

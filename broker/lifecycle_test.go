@@ -45,7 +45,7 @@ func TestQueuePolicies(t *testing.T) {
 	}
 }
 
-// mochi.md 2.21: an expiry is counted down, and none is made up. [MQTT-3.3.2-5] [MQTT-3.3.2-6]
+// Fault 21: an expiry is counted down, and none is made up. [MQTT-3.3.2-5] [MQTT-3.3.2-6]
 func TestMessageExpiry(t *testing.T) {
 	s := serve(t, setup{})
 	s.connect(5, "c", persistent).subscribeAndLeave("a", 1)

@@ -12,7 +12,7 @@ import (
 	"github.com/topicwire/topicwire/message"
 )
 
-// mochi.md 2.9: a repeated QoS 2 PUBLISH is acknowledged, not refused, and delivered
+// Fault 9: a repeated QoS 2 PUBLISH is acknowledged, not refused, and delivered
 // once, also when it is repeated on another connection. [MQTT-4.3.3-10]
 func TestRepeatedQoS2PublishIsDeliveredOnce(t *testing.T) {
 	each(t, func(t *testing.T, v byte) {
@@ -66,7 +66,7 @@ func TestQoS2RepeatedWhilePending(t *testing.T) {
 	}
 }
 
-// mochi.md 2.9: open QoS 2 messages do not keep QoS 0 out.
+// Fault 9: open QoS 2 messages do not keep QoS 0 out.
 func TestQoS0PassesAFullReceiveWindow(t *testing.T) {
 	s := serve(t, setup{limits: broker.Limits{MaxInflight: 3}})
 	sub := s.connect(5, "sub")
@@ -85,7 +85,7 @@ func TestQoS0PassesAFullReceiveWindow(t *testing.T) {
 	}
 }
 
-// mochi.md 2.9: a PUBREC with an error ends the delivery and its place returns.
+// Fault 9: a PUBREC with an error ends the delivery and its place returns.
 // [MQTT-4.9.0-2]
 func TestRefusedPubrecReturnsQuota(t *testing.T) {
 	s := serve(t, setup{})
@@ -241,4 +241,38 @@ func TestPendingThatFails(t *testing.T) {
 	three.send(publishPacket("a", "x", 1, 1))
 	(<-p)(errors.New("disk full"))
 	three.wantClosed()
+}
+
+// worded is a refusal that says why in words.
+type worded struct{ refusal }
+
+func (worded) ReasonString() string { return words }
+
+const words = "the function threw a TypeError because the reading had no unit, and it threw it in so many words that a client " +
+	"which takes small packets cannot be told all of them"
+
+// A failed acknowledgement says why, to clients that want to know and take a packet of
+// that size.
+func TestReasonString(t *testing.T) {
+	p := make(pending, 10)
+	s := serve(t, setup{accept: func(context.Context, *message.Message) (broker.Pending, error) { return p, nil }})
+	for _, c := range []struct {
+		name   string
+		change func(*packets.Packet)
+		want   string
+	}{
+		{"default", func(*packets.Packet) {}, words},
+		{"declined", func(pk *packets.Packet) { pk.Properties.RequestProblemInfoFlag = true }, ""},
+		{"small", func(pk *packets.Packet) { pk.Properties.MaximumPacketSize = 100 }, ""},
+	} {
+		for qos := byte(1); qos <= 2; qos++ {
+			client := s.connect(5, c.name, c.change)
+			client.send(publishPacket("a", "x", qos, 1))
+			(<-p)(worded{refusal(0x80)})
+			ack := client.want(map[byte]byte{1: packets.Puback, 2: packets.Pubrec}[qos])
+			if ack.ReasonCode != 0x80 || ack.Properties.ReasonString != c.want {
+				t.Errorf("%s, QoS %d: code %#x, %q", c.name, qos, ack.ReasonCode, ack.Properties.ReasonString)
+			}
+		}
+	}
 }

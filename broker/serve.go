@@ -53,7 +53,7 @@ func (b *Broker) goodbye(ctx context.Context) error {
 	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), b.limits.ShutdownTimeout)
 	defer cancel()
 	b.connections.close(func(c *connection) { c.disconnect(reasonShuttingDown) })
-	return b.ws.Shutdown(limit)
+	return errors.Join(b.ws.Shutdown(limit), b.handed.Shutdown(limit))
 }
 
 // syncStore waits until what sessions have changed last is durable.

@@ -14,7 +14,7 @@ import (
 	"github.com/topicwire/topicwire/broker"
 )
 
-// mochi.md 2.10: a subscriber that reads nothing holds up nobody, and the server can
+// Fault 10: a subscriber that reads nothing holds up nobody, and the server can
 // be stopped all the same.
 func TestStuckSubscriberHoldsUpNobody(t *testing.T) {
 	each(t, func(t *testing.T, v byte) {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/mochi-mqtt/server/v2/packets"
 
+	"github.com/topicwire/topicwire/broker/auth"
 	"github.com/topicwire/topicwire/broker/session"
 	"github.com/topicwire/topicwire/broker/store"
 	"github.com/topicwire/topicwire/broker/topics"
@@ -66,6 +67,11 @@ func (c *connection) onSubscribe(pk *packets.Packet) error {
 	for _, replay := range replays {
 		replay()
 	}
+	for _, filter := range granted { // policies may have changed between the check and the subscription
+		if !c.principal.MayAll(auth.Subscribe) && !c.principal.DecideSubscribe(filter).Allowed {
+			c.sub.unsubscribe(c.b, filter)
+		}
+	}
 	c.subscribed(granted)
 	c.b.collectShared(c.sub, shares)
 	return nil
@@ -97,6 +103,9 @@ func (c *connection) mayNotSubscribe(filter string, i int) (r reason, why string
 		return reasonQuotaExceeded, ""
 	case strings.HasPrefix(rest, basicIngest):
 		return reasonNotAuthorized, "nobody may subscribe to " + basicIngest + "...: it is for rules"
+	}
+	if c.principal.MayAll(auth.Subscribe) {
+		return reasonSuccess, ""
 	}
 	if d := c.principal.DecideSubscribe(filter); !d.Allowed {
 		return reasonNotAuthorized, c.denied(d)

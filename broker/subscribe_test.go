@@ -12,7 +12,7 @@ import (
 	"github.com/topicwire/topicwire/broker"
 )
 
-// mochi.md 2.17: what is no filter is refused, each on its own. [MQTT-3.9.3-1]
+// Fault 17: what is no filter is refused, each on its own. [MQTT-3.9.3-1]
 // [MQTT-4.7.1-1] [MQTT-4.7.1-2] [MQTT-4.8.2-1] [MQTT-4.8.2-2]
 func TestSubackCodes(t *testing.T) {
 	each(t, func(t *testing.T, v byte) {
@@ -60,7 +60,7 @@ func TestSubackCodes(t *testing.T) {
 	})
 }
 
-// mochi.md 2.18: wildcards, the parent level and topics that begin with $.
+// Fault 18: wildcards, the parent level and topics that begin with $.
 // [MQTT-4.7.2-1]
 func TestWildcards(t *testing.T) {
 	for _, c := range []struct {
@@ -187,7 +187,7 @@ func TestOverlappingSubscriptions(t *testing.T) {
 	}
 }
 
-// mochi.md 2.19: a shared subscription reaches members that are online, evenly, and
+// Fault 19: a shared subscription reaches members that are online, evenly, and
 // what a member leaves behind reaches the others. [MQTT-4.8.2-4]
 func TestSharedSubscriptions(t *testing.T) {
 	each(t, func(t *testing.T, v byte) {

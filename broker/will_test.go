@@ -27,7 +27,7 @@ func willDelay(seconds uint32) func(*packets.Packet) {
 	return func(pk *packets.Packet) { pk.Connect.WillProperties.WillDelayInterval = seconds }
 }
 
-// mochi.md 2.16: a will has all its properties, goes through Accept and may be empty.
+// Fault 16: a will has all its properties, goes through Accept and may be empty.
 // [MQTT-3.1.2-8] [MQTT-3.1.2-14]
 func TestWillIsPublishedWhole(t *testing.T) {
 	accepted := make(chan *message.Message, 1)
@@ -118,7 +118,7 @@ func TestSessionExpiryPublishesTheWill(t *testing.T) {
 	}
 }
 
-// mochi.md 2.15: an expired session leaves no subscription behind for the next client
+// Fault 15: an expired session leaves no subscription behind for the next client
 // of its name.
 func TestExpiredSessionLeavesNothing(t *testing.T) {
 	each(t, func(t *testing.T, v byte) {

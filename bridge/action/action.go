@@ -146,6 +146,9 @@ type Action struct {
 	outside  bool                 // a template calls a function
 	constant bool                 // no field has a template
 	rendered atomic.Pointer[Spec] // once and for all, if constant
+	path     string               // where it stands in the rule
+	order    order
+	delivery *Delivery // nil: the defaults
 	warnings []Warning
 }
 
@@ -177,10 +180,13 @@ func (c Config) Compile(path string, version sql.Version, program *sql.Program) 
 			continue
 		}
 		comp := &compiler{version: version, program: program, path: join(path, k.name), constant: true}
-		a := &Action{kind: k, renderer: s.compile(comp), outside: comp.outside, constant: comp.constant}
-		a.warnings = comp.warnings
-		if len(comp.errs) > 0 {
-			return nil, errors.Join(comp.errs...)
+		a := &Action{kind: k, renderer: s.compile(comp), constant: comp.constant, path: path, delivery: c.delivery(k.name)}
+		key := &compiler{version: version, program: program, path: path}
+		a.order = key.order(c.OrderedBy)
+		a.outside = comp.outside || key.outside
+		a.warnings = append(comp.warnings, key.warnings...)
+		if errs := append(comp.errs, key.errs...); len(errs) > 0 {
+			return nil, errors.Join(errs...)
 		}
 		return a, nil
 	}
@@ -198,6 +204,40 @@ func (a *Action) Render(ctx context.Context, in *sql.Input) (Spec, error) {
 		a.rendered.Store(&spec)
 	}
 	return spec, err
+}
+
+// Delivery is how the action's jobs are to be worked off; nil: as the defaults say.
+func (a *Action) Delivery() *Delivery { return a.delivery }
+
+// Path is where the action stands in its rule, for instance "actions[0]".
+func (a *Action) Path() string { return a.path }
+
+// OrderedBy tells orders from each other: actions of one rule with the same have the
+// same keys. It is empty for an action without order.
+func (a *Action) OrderedBy() string {
+	if a.order.by == "expression" {
+		return a.order.source
+	}
+	return a.order.by
+}
+
+// OrderPure reports whether Key calls nothing outside.
+func (a *Action) OrderPure() bool { return !a.order.outside }
+
+// Key is what the action's order is kept by, for one message; ordered is false for an
+// action without order.
+func (a *Action) Key(ctx context.Context, in *sql.Input, m *message.Message) (key string, ordered bool, err error) {
+	switch a.order.by {
+	case "":
+		return "", false, nil
+	case orderClient:
+		return m.From.ClientID, true, nil
+	case orderTopic:
+		return m.Topic, true, nil
+	default:
+		key, err = a.order.key.render(ctx, in)
+		return key, true, err
+	}
 }
 
 // Kind is the action's key, for instance "lambda".

@@ -6,14 +6,18 @@ import (
 	"strings"
 )
 
-// Config is one action of a rule as its author writes it: an object with exactly one
-// key, the action's kind. The keys and fields are those of AWS IoT's Action object;
-// what is ours is said so.
+// Config is one action of a rule as its author writes it: an object with the action's
+// kind as a key and, beside it, how the action is to be worked off. The kinds' keys and
+// fields are those of AWS IoT's Action object; what is ours is said so.
 // (https://docs.aws.amazon.com/iot/latest/apireference/API_Action.html)
 type Config struct {
 	Lambda    *LambdaConfig    `yaml:"lambda" jsonschema_description:"Invoke a function with the rule's result and publish what it answers."`
 	HTTP      *HTTPConfig      `yaml:"http" jsonschema_description:"POST the rule's result to a URL and publish what it answers."`
 	Republish *RepublishConfig `yaml:"republish" jsonschema_description:"Publish the rule's result to another topic."`
+
+	Retry     *RetryConfig `yaml:"retry" jsonschema_description:"How hard to try. Without it an action of a QoS 0 message is tried once."`
+	OrderedBy string       `yaml:"ordered_by" jsonschema:"example=client" jsonschema_description:"What keeps its order: client, topic, none (the default), or an SQL expression over the message. Messages with the same value are worked off one after the other, as they were published, retries included; others go on meanwhile."`
+	Batch     *BatchConfig `yaml:"batch" jsonschema_description:"With lambda and http: hand several messages to one invocation."`
 }
 
 // Report takes one problem: where, relative to the value that is checked, what, and
@@ -28,6 +32,13 @@ func (c Config) Check(report Report) {
 		if s := k.settings(c); s != nil {
 			names = append(names, k.name)
 			s.check(func(path, problem, remedy string) { report(join(k.name, path), problem, remedy) })
+		}
+	}
+	c.Retry.check(func(path, problem, remedy string) { report(join("retry", path), problem, remedy) })
+	if c.Batch != nil {
+		c.Batch.check(func(path, problem, remedy string) { report(join("batch", path), problem, remedy) })
+		if c.Lambda == nil && c.HTTP == nil && len(names) == 1 {
+			report("batch", "is for lambda and http actions", "remove it: "+names[0]+" takes one message at a time")
 		}
 	}
 	switch len(names) {

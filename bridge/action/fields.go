@@ -69,6 +69,12 @@ func (r *ReplySpec) addTo(fields map[string]any) {
 	if r.Prefer {
 		f["prefer_response_topic"] = true
 	}
+	if r.Stream {
+		f["stream"] = true
+	}
+	if r.Format != "" {
+		f["format"] = string(r.Format)
+	}
 	fields["reply"] = f
 }
 

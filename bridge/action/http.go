@@ -158,11 +158,7 @@ func (h *HTTPSpec) queue(_ string) string {
 func (h *HTTPSpec) resource() string { return h.URL }
 
 func (h *HTTPSpec) do(ctx context.Context, s *Services, t *Task) (Result, error) {
-	out, err := limited(withCall(ctx, t), h.Timeout, func(ctx context.Context) ([]byte, error) {
+	return s.replied(ctx, t, h.Reply, h.Timeout, func(ctx context.Context) ([]byte, error) {
 		return s.Poster.Post(ctx, h.URL, h.Headers, t.Payload)
 	})
-	if err != nil {
-		return Result{}, err
-	}
-	return s.answer(ctx, t, h.Reply, out)
 }

@@ -76,11 +76,17 @@ func (l *LambdaSpec) queue(_ string) string { return l.Function }
 func (l *LambdaSpec) resource() string { return l.Function }
 
 func (l *LambdaSpec) do(ctx context.Context, s *Services, t *Task) (Result, error) {
-	out, err := limited(withCall(ctx, t), l.Timeout, func(ctx context.Context) ([]byte, error) {
+	return s.replied(ctx, t, l.Reply, l.Timeout, func(ctx context.Context) ([]byte, error) {
 		return s.Functions.Invoke(ctx, l.Function, t.Payload)
 	})
-	if err != nil {
-		return Result{}, err
+}
+
+// To is the same work for another function: what an http action would have POSTed, or a
+// republish action published, becomes the function's event.
+func (s Spec) To(function string) Spec {
+	l := &LambdaSpec{Function: function, Reply: s.reply()}
+	if s.Lambda != nil {
+		l.Timeout = s.Lambda.Timeout
 	}
-	return s.answer(ctx, t, l.Reply, out)
+	return Spec{Lambda: l}
 }

@@ -16,10 +16,32 @@ type ReplyConfig struct {
 	QoS                 Value  `yaml:"qos" jsonschema:"oneof_type=integer;string" jsonschema_description:"The answer's QoS: 0, 1, 2 or a template. Left out, it is the message's."`
 	Retain              Value  `yaml:"retain" jsonschema:"oneof_type=boolean;string" jsonschema_description:"Whether the answer is retained: true, false or a template."`
 	PreferResponseTopic bool   `yaml:"prefer_response_topic" jsonschema_description:"With topic: where a message has a Response Topic that its sender may receive from, answer there instead."`
+	Stream              bool   `yaml:"stream" jsonschema_description:"Publish a streamed answer piece by piece, each as a message of its own, while the function writes it; the user properties stream, sequence and end hold it together."`
+	Format              Format `yaml:"format" jsonschema:"enum=payload,enum=messages" jsonschema_description:"payload, the default, publishes the answer as it is. messages takes it for {\"publish\": [{topic, payload, qos, retain, properties}]} and publishes each of these; without a topic of its own one goes where the answer would."`
 }
 
+// Format says what an answer is.
+type Format string
+
+// The formats; empty is FormatPayload.
+const (
+	FormatPayload  Format = "payload"
+	FormatMessages Format = "messages"
+)
+
 func (r *ReplyConfig) check(path string, report Report) {
-	if r != nil && r.PreferResponseTopic && r.Topic == "" {
+	if r == nil {
+		return
+	}
+	switch {
+	case r.Format != "" && r.Format != FormatPayload && r.Format != FormatMessages:
+		report(join(path, "format"), "is neither payload nor messages", "write format: payload or format: messages")
+	case r.Stream && r.Format == FormatMessages:
+		report(join(path, "format"), "messages are read when the answer is there, and stream publishes it before", "remove stream or format")
+	case r.Stream && r.Retain != "":
+		report(join(path, "retain"), "of a streamed answer only the last piece would be kept", "remove retain or stream")
+	}
+	if r.PreferResponseTopic && r.Topic == "" {
 		report(join(path, "prefer_response_topic"), "has no meaning without topic", "remove it: without topic the answer goes to the Response Topic anyway")
 	}
 }
@@ -30,13 +52,18 @@ type reply struct {
 	hasTopic    bool
 	qos, retain field
 	prefer      bool
+	stream      bool
+	format      Format
 }
 
 func (c *compiler) reply(path string, cfg *ReplyConfig) *reply {
 	if cfg == nil {
 		return nil
 	}
-	r := &reply{prefer: cfg.PreferResponseTopic}
+	r := &reply{prefer: cfg.PreferResponseTopic, stream: cfg.Stream}
+	if cfg.Format != FormatPayload {
+		r.format = cfg.Format
+	}
 	if cfg.Topic != "" {
 		r.hasTopic = true
 		r.topic = c.topic(join(path, "topic"), cfg.Topic)
@@ -65,13 +92,17 @@ type ReplySpec struct {
 	Retain bool `json:"retain,omitempty"`
 	// Prefer puts the message's Response Topic before Topic.
 	Prefer bool `json:"prefer,omitempty"`
+	// Stream publishes the pieces of a streamed answer as they come.
+	Stream bool `json:"stream,omitempty"`
+	// Format is what the answer is; empty for a payload.
+	Format Format `json:"format,omitempty"`
 }
 
 func (r *reply) render(ctx context.Context, in *sql.Input) (*ReplySpec, error) {
 	if r == nil {
 		return nil, nil //nolint:nilnil // no reply is configured
 	}
-	spec := &ReplySpec{QoS: -1, Prefer: r.prefer}
+	spec := &ReplySpec{QoS: -1, Prefer: r.prefer, Stream: r.stream, Format: r.format}
 	var err error
 	if r.hasTopic {
 		if spec.Topic, err = r.topic.render(ctx, in); err != nil {
@@ -105,10 +136,22 @@ func (s *Services) answer(ctx context.Context, t *Task, spec *ReplySpec, payload
 	if trimmed := bytes.TrimSpace(payload); len(trimmed) == 0 || string(trimmed) == "null" {
 		return Result{Unanswered: NoAnswer}, nil
 	}
+	if spec != nil && spec.Format == FormatMessages {
+		return s.answerMessages(ctx, t, spec, payload)
+	}
 	topic, why := s.replyTopic(t.Message, spec)
 	if topic == "" {
 		return Result{Unanswered: why}, nil
 	}
+	m := replyMessage(t, spec, topic, payload)
+	if err := s.publish(ctx, t, m); err != nil {
+		return Result{}, err
+	}
+	return Result{ReplyTopic: topic}, nil
+}
+
+// replyMessage is an answer, or a piece of one, as a message.
+func replyMessage(t *Task, spec *ReplySpec, topic string, payload []byte) *message.Message {
 	m := &message.Message{
 		Topic:   topic,
 		Payload: payload,
@@ -121,10 +164,7 @@ func (s *Services) answer(ctx context.Context, t *Task, spec *ReplySpec, payload
 			m.QoS = byte(spec.QoS)
 		}
 	}
-	if err := s.publish(ctx, t, m); err != nil {
-		return Result{}, err
-	}
-	return Result{ReplyTopic: topic}, nil
+	return m
 }
 
 // replyTopic chooses between the rule's topic and the message's Response Topic.

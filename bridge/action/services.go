@@ -26,19 +26,33 @@ type Publisher interface {
 	Publish(ctx context.Context, m *message.Message) error
 }
 
-// Services are what actions act with. All fields are needed.
+// Services are what actions act with. All fields but MayPublish are needed.
 type Services struct {
 	Functions Invoker
 	Poster    Poster
 	Publisher Publisher
 	// MayReceive says whether whoever sent a message may receive from a topic.
 	MayReceive func(o message.Origin, topic string) bool
+	// MayPublish says whether a function may publish to a topic that it names itself,
+	// retained or not; nil means that all may.
+	MayPublish func(function, topic string, retain bool) bool
 	// Now is the clock.
 	Now func() time.Time
 }
 
 // ErrNothing is returned for a task without an action.
 var ErrNothing = errors.New("the task holds no action that this version knows")
+
+// ErrPublish says that an answer or a republished message could not be published.
+var ErrPublish = errors.New("cannot publish")
+
+type publishError struct {
+	topic string
+	err   error
+}
+
+func (e *publishError) Error() string   { return fmt.Sprintf("cannot publish to %s: %s", e.topic, e.err) }
+func (e *publishError) Unwrap() []error { return []error{ErrPublish, e.err} }
 
 // Do does one task: one attempt. The error is the action's failure; what a function
 // threw is a *function.Error.
@@ -73,6 +87,7 @@ func withCall(ctx context.Context, t *Task) context.Context {
 		Topic:     t.Message.Topic,
 		ClientID:  t.Message.From.ClientID,
 		User:      t.Message.Props.User,
+		Hops:      t.Message.Hops,
 	})
 }
 
@@ -85,7 +100,7 @@ func (s *Services) publish(ctx context.Context, t *Task, m *message.Message) err
 		m.Hops-- // never wrap round to a client's message
 	}
 	if err := s.Publisher.Publish(ctx, m); err != nil {
-		return fmt.Errorf("cannot publish to %s: %w", m.Topic, err)
+		return &publishError{topic: m.Topic, err: err}
 	}
 	return nil
 }

@@ -32,9 +32,11 @@ type Options struct {
 	Metrics prometheus.Registerer
 	// Env are additional environment variables for every process; the function's own win.
 	Env map[string]string
-	// EnvFor gives further variables for the processes of one function, asked whenever one
-	// starts; the function's own win. May be nil.
-	EnvFor func(function string) map[string]string
+	// EnvFor gives further ones for a process that is about to start; it is called for
+	// each, from several goroutines. token names the process: a request that carries it
+	// can be told to come from there, see [Function.Hops]. The function's own variables
+	// win. nil means none.
+	EnvFor func(function, token string) map[string]string
 	// CacheDir holds unpacked archives, built programs and runtime clients. Empty
 	// means topicwire's folder in the user's cache directory, or /var/cache/topicwire
 	// for functions that root runs as another user, who cannot read root's.
@@ -52,11 +54,13 @@ type Options struct {
 	RootWarning *sync.Once
 }
 
+// What stands in ARNs and in the functions' environment unless Options say otherwise.
 const (
-	defaultRegion  = "us-east-1"
-	defaultAccount = "123456789012"
-	defaultDrain   = 5 * time.Second
+	DefaultRegion  = "us-east-1"
+	DefaultAccount = "123456789012"
 )
+
+const defaultDrain = 5 * time.Second
 
 // Function is one emulated Lambda function. Its methods may be called concurrently.
 type Function struct {
@@ -82,6 +86,7 @@ type Function struct {
 	all         map[*environment]struct{}
 	idle        []*conn // connections waiting for an event; last in, first out
 	queue       callQueue
+	allowed     int            // invocations that may run at once: see SetConcurrency
 	pending     []*environment // to be started
 	starting    int            // environments of gen that have not asked for an event yet
 	scaleTimer  *time.Timer
@@ -100,8 +105,8 @@ func New(name string, cfg Config, opts Options) (*Function, error) {
 	if len(problems) > 0 {
 		return nil, fmt.Errorf("emulator: function %q: %w", name, errors.Join(problems...))
 	}
-	setDefault(&opts.Region, defaultRegion)
-	setDefault(&opts.AccountID, defaultAccount)
+	setDefault(&opts.Region, DefaultRegion)
+	setDefault(&opts.AccountID, DefaultAccount)
 	setDefault(&opts.Drain, defaultDrain)
 	if opts.CacheDir == "" {
 		opts.CacheDir = defaultCacheDir(cfg.User)
@@ -125,7 +130,7 @@ func New(name string, cfg Config, opts Options) (*Function, error) {
 		log:  opts.Log.With().Str("function", name).Logger(),
 		arn:  "arn:aws:lambda:" + opts.Region + ":" + opts.AccountID + ":function:" + name,
 		wake: make(chan struct{}, 1),
-		all:  make(map[*environment]struct{}),
+		all:  make(map[*environment]struct{}), allowed: cfg.Concurrency,
 	}
 	f.metrics = m.function(f)
 	f.calls.New = func() any { return &call{done: make(chan outcome, 1)} }

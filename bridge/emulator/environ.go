@@ -63,7 +63,11 @@ func (e *environment) variables() []string {
 	}
 	maps.Copy(v, f.opts.Env)
 	if f.opts.EnvFor != nil {
-		maps.Copy(v, f.opts.EnvFor(f.name))
+		maps.Copy(v, f.opts.EnvFor(f.name, e.token))
+	}
+	if _, own := f.cfg.Environment["AWS_ACCESS_KEY_ID"]; own { // our token does not belong to its key
+		delete(v, "AWS_SECRET_ACCESS_KEY")
+		delete(v, "AWS_SESSION_TOKEN")
 	}
 	maps.Copy(v, f.cfg.Environment)
 	maps.Copy(v, map[string]string{

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+
+	"github.com/topicwire/topicwire/message"
 )
 
 // state is where an environment is in its life.
@@ -41,6 +43,7 @@ type environment struct {
 	gone     chan struct{} // closed when the process has ended
 	serving  sync.WaitGroup
 	host     string
+	token    string // names the process to the outside
 	ext      extensions
 
 	state     state
@@ -59,6 +62,7 @@ type environment struct {
 	timerDue  time.Time
 	killTimer *time.Timer
 	timedOut  bool
+	lastHops  uint8 // of the invocation that was assigned last
 }
 
 // initError is what a runtime reported instead of asking for its first event.
@@ -69,7 +73,7 @@ type initError struct {
 
 func newEnvironment(f *Function, gen *generation) *environment {
 	return &environment{
-		f: f, gen: gen, log: f.log, gone: make(chan struct{}),
+		f: f, gen: gen, log: f.log, token: message.NewID(), gone: make(chan struct{}),
 		counted: true, conns: make(map[*conn]struct{}),
 	}
 }
@@ -217,6 +221,7 @@ func (e *environment) assign(c *conn, k *call, now time.Time) {
 	e.parked-- // next counts it before it decides who gets the connection
 	c.answering = true
 	e.active = append(e.active, k)
+	e.lastHops = k.inv.Hops
 	e.output.begin(k.inv.RequestID, k.inv.LogTail, e.f.cfg.ConcurrencyPerEnvironment > 1, e.f.cfg.LogEvents)
 	if e.timerDue.IsZero() || k.deadline.Before(e.timerDue) {
 		e.arm(k.deadline)

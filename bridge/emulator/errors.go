@@ -29,6 +29,8 @@ type ThrottledError struct {
 	Reason string
 	// Waited is how long the invocation had queued; 0 if the queue was full.
 	Waited time.Duration
+	// Off says that the function's reserved concurrency has been set to 0.
+	Off bool
 }
 
 // reasonConcurrency is AWS's word for a function that is at its reserved concurrency.
@@ -36,6 +38,9 @@ const reasonConcurrency = "ReservedFunctionConcurrentInvocationLimitExceeded"
 
 // Error says which function, and which settings to change.
 func (e *ThrottledError) Error() string {
+	if e.Off {
+		return fmt.Sprintf("emulator: too many requests: the reserved concurrency of function %q was set to 0; raise it with PutFunctionConcurrency", e.Function)
+	}
 	if e.Waited == 0 {
 		return fmt.Sprintf("emulator: too many requests: the queue of function %q is full; raise its max_queue or concurrency", e.Function)
 	}

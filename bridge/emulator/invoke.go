@@ -31,6 +31,9 @@ type Invocation struct {
 	ARN string
 	// TraceID is the X-Ray trace header, TenantID the tenant; may be empty.
 	TraceID, TenantID string
+	// Hops is how many rules and functions the cause of the invocation has passed: see
+	// [Function.Hops].
+	Hops uint8
 	// LogTail asks for the last 4 KB of the invocation's log.
 	LogTail bool
 	// Stream, if set, receives the chunks of a streamed response in order while the
@@ -103,6 +106,8 @@ func (f *Function) admit(c *call) (to *conn, out outcome, ok bool) {
 		return nil, outcome{err: ErrClosed}, true
 	case f.gen == nil && f.unavailable != nil:
 		return nil, outcome{err: f.unavailable}, true
+	case f.allowed == 0:
+		return nil, outcome{err: &ThrottledError{Function: f.name, Reason: reasonConcurrency, Off: true}}, true
 	case len(f.idle) > 0:
 		to = f.idle[len(f.idle)-1]
 		f.idle = f.idle[:len(f.idle)-1]

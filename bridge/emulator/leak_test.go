@@ -43,6 +43,21 @@ func openFiles(t *testing.T) int {
 	return len(fds)
 }
 
+// soak is how often a test does something: few times, or as often as the environment
+// variable TOPICWIRE_SOAK says; make soak sets it.
+func soak(t *testing.T, few int) int {
+	t.Helper()
+	s := os.Getenv("TOPICWIRE_SOAK")
+	if s == "" {
+		return few
+	}
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		t.Fatalf("TOPICWIRE_SOAK: %v", err)
+	}
+	return n
+}
+
 // TestNothingIsLeftBehind runs thousands of invocations, good and bad, over functions
 // that come and go.
 func TestNothingIsLeftBehind(t *testing.T) {
@@ -74,7 +89,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 	round(10) // what the first function opens for good is not a leak
 	files, goroutines := openFiles(t), goruntime.NumGoroutine()
 	for range 2 {
-		round(2500)
+		round(soak(t, 5000) / 2)
 	}
 	if left := children(t); len(left) > 0 {
 		t.Errorf("processes are left: %v", left)

@@ -23,12 +23,13 @@ func (f *Function) scale(now time.Time) {
 		f.scaleAgain(f.crash.until.Sub(now))
 		return
 	}
-	for f.gen.live < f.cfg.Prewarm {
+	most := f.maxEnvironments()
+	for f.gen.live < min(f.cfg.Prewarm, most) {
 		f.spawn()
 	}
 	per := f.cfg.ConcurrencyPerEnvironment
 	short := (f.queue.length + per - 1) / per
-	short = min(short-f.starting, f.cfg.maxEnvironments()-f.gen.live)
+	short = min(short-f.starting, most-f.gen.live)
 	if short <= 0 {
 		return
 	}

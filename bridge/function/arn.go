@@ -33,6 +33,13 @@ func CheckName(name string) error {
 	return nil
 }
 
+// SplitName takes a name as Lambda's interface takes it apart: NAME, a partial or a full
+// ARN, each with :QUALIFIER if its writer likes.
+func SplitName(s string) (name, qualifier string, err error) {
+	t, err := parseTarget(s)
+	return t.name, t.qualifier, err
+}
+
 // parseTarget reads what a `lambda:` or `functionArn:` says.
 func parseTarget(s string) (target, error) {
 	if m := fullARN.FindStringSubmatch(s); m != nil {

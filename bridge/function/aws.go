@@ -27,11 +27,12 @@ type awsFunction struct {
 	name      string
 	qualifier *string
 	tail      bool
+	rie       *rie // what an endpoint may be; nil for AWS
 	log       zerolog.Logger
 }
 
 // newAWS addresses a Lambda function. It makes no request.
-func newAWS(ctx context.Context, c Config, clients *awsClients, log zerolog.Logger) (*awsFunction, error) {
+func newAWS(ctx context.Context, c Config, clients *awsClients, poster *Poster, log zerolog.Logger) (*awsFunction, error) {
 	t, err := parseTarget(c.Lambda)
 	if err != nil {
 		return nil, err
@@ -48,12 +49,22 @@ func newAWS(ctx context.Context, c Config, clients *awsClients, log zerolog.Logg
 	if t.qualifier != "" {
 		f.qualifier = &t.qualifier
 	}
+	if c.Endpoint != "" {
+		f.rie = newRIE(c, poster)
+	}
 	return f, nil
 }
 
-// Invoke implements [Function] as one synchronous invocation.
-func (f *awsFunction) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
+// invoke makes one invocation. like tells that the answer has what AWS answers with.
+func (f *awsFunction) invoke(ctx context.Context, payload []byte) (out []byte, like bool, err error) {
 	call := CallFrom(ctx)
+	if call.Stream != nil {
+		err := f.stream(ctx, call, payload)
+		if f.rie != nil && unknownPath(err) {
+			return nil, false, ErrNoStream
+		}
+		return nil, true, err
+	}
 	in := &lambda.InvokeInput{
 		FunctionName: &f.name,
 		Qualifier:    f.qualifier,
@@ -62,24 +73,23 @@ func (f *awsFunction) Invoke(ctx context.Context, payload []byte) ([]byte, error
 	if cc := encodeClientContext(call); cc != "" {
 		in.ClientContext = &cc
 	}
-	if f.tail {
+	if f.tail || call.Tail != nil {
 		in.LogType = types.LogTypeTail
 	}
-	out, err := f.client.Invoke(ctx, in)
+	answer, err := f.client.Invoke(ctx, in)
 	if err != nil {
-		return nil, awsError(err)
+		err := awsError(err)
+		var status *StatusError
+		return nil, errors.As(err, &status) && status.Code != "", err
 	}
-	f.logTail(call, out.LogResult)
-	if out.FunctionError != nil {
-		return nil, parseError(out.Payload)
+	f.tailed(call, answer.LogResult)
+	if answer.FunctionError != nil {
+		return nil, true, parseError(answer.Payload)
 	}
-	return out.Payload, nil
+	return answer.Payload, answer.ExecutedVersion != nil, nil
 }
 
 func (f *awsFunction) logTail(call Call, result *string) {
-	if result == nil {
-		return
-	}
 	tail, err := base64.StdEncoding.DecodeString(*result)
 	if err != nil {
 		tail = []byte(*result)

@@ -135,7 +135,7 @@ func TestAWSFailures(t *testing.T) {
 	})
 	at := func(name string) (string, error) {
 		calls = 0
-		out, err := invoke(t, Config{Lambda: name, Endpoint: endpoint}, "{}")
+		out, err := invoke(t, Config{Lambda: name, Endpoint: endpoint, Quirks: QuirksAWS}, "{}")
 		if calls != 1 {
 			t.Errorf("%s was called %d times: retries are the outbox's", name, calls)
 		}

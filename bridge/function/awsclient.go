@@ -25,6 +25,7 @@ import (
 type awsClients struct {
 	mu      sync.Mutex
 	clients map[awsPlace]*awsClient
+	config  *aws.Config // for what is signed and is no Lambda client; nil until needed
 }
 
 type awsClient struct {
@@ -149,9 +150,16 @@ func (c limitedClient) Do(req *http.Request) (*http.Response, error) {
 		req.Body = io.NopCloser(bytes.NewReader(event))
 		req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(event)), nil }
 	}
+	// Lambda hands the trace on to the function, whose SDK sends it along with what it
+	// calls in turn. The signature does not cover it.
+	call := CallFrom(req.Context())
+	req.Header.Set("X-Amzn-Trace-Id", call.trace().XRay())
 	resp, err := c.inner.Do(req)
 	if err != nil {
 		return nil, err
+	}
+	if strings.HasPrefix(req.URL.Path, streamPath) || call.Stream != nil {
+		return resp, nil // who reads it counts
 	}
 	if resp.ContentLength > MaxResponse {
 		resp.Body.Close() //nolint:errcheck // nothing is lost

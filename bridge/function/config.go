@@ -24,6 +24,7 @@ type Config struct {
 	Lambda   string `yaml:"lambda" jsonschema:"example=arn:aws:lambda:eu-central-1:123456789012:function:ingest" jsonschema_description:"A real Lambda function: its ARN or name, with :VERSION or :ALIAS if you like. Credentials come from where AWS's own tools take them."`
 	Region   string `yaml:"region" jsonschema:"example=eu-central-1" jsonschema_description:"With lambda: the AWS region. Left out, it is the ARN's, else AWS_REGION's or the AWS configuration file's."`
 	Endpoint string `yaml:"endpoint" jsonschema:"example=http://127.0.0.1:4566" jsonschema_description:"With lambda: the address of something else that speaks Lambda's interface, for instance LocalStack or serverless-offline."`
+	Quirks   Quirks `yaml:"quirks" jsonschema:"enum=auto,enum=aws,enum=rie" jsonschema_description:"With endpoint: what it deviates from AWS in. aws: nothing. rie: it is the Runtime Interface Emulator of Lambda's container images. auto, the default, finds out."`
 	LogTail  bool   `yaml:"log_tail" jsonschema_description:"With lambda: fetch the last 4 KB of the function's log with every answer and write it to ours."`
 
 	HTTP    string            `yaml:"http" jsonschema:"example=http://127.0.0.1:9000/ingest" jsonschema_description:"An HTTP function: the event is POSTed to this URL, and the body of a 2xx answer is the result."`
@@ -31,16 +32,17 @@ type Config struct {
 	Auth    *Auth             `yaml:"auth" jsonschema_description:"With http: how to authenticate."`
 }
 
-// Auth is how an HTTP function wants to be authenticated with: one of the two.
+// Auth is how an HTTP function wants to be authenticated with: one of the three.
 type Auth struct {
 	Basic  *BasicAuth `yaml:"basic" jsonschema_description:"User name and password."`
-	Bearer string     `yaml:"bearer" jsonschema:"example=${file:/run/secrets/token}" jsonschema_description:"A bearer token."`
+	Bearer string     `yaml:"bearer" secret:"true" jsonschema:"example=${file:/run/secrets/token}" jsonschema_description:"A bearer token."`
+	SigV4  *SigV4     `yaml:"sigv4" jsonschema_description:"AWS's signature, with the credentials that AWS's own tools would take. {} is enough for a Lambda Function URL or an API Gateway."`
 }
 
 // BasicAuth is a user name and password (RFC 7617).
 type BasicAuth struct {
 	Username string `yaml:"username" jsonschema:"required" jsonschema_description:"The user name; it has no colon."`
-	Password string `yaml:"password" jsonschema_description:"The password."`
+	Password string `yaml:"password" secret:"true" jsonschema_description:"The password."`
 }
 
 // The time limits of functions that set none.
@@ -112,7 +114,7 @@ func (c Config) checkLambda(report func(path, problem, remedy string)) {
 		for _, f := range [...]struct {
 			key string
 			set bool
-		}{{"region", c.Region != ""}, {"endpoint", c.Endpoint != ""}, {"log_tail", c.LogTail}} {
+		}{{"region", c.Region != ""}, {"endpoint", c.Endpoint != ""}, {"quirks", c.Quirks != ""}, {"log_tail", c.LogTail}} {
 			if f.set {
 				report(f.key, "has no meaning without lambda", "add lambda: NAME, or remove "+f.key)
 			}
@@ -129,6 +131,7 @@ func (c Config) checkLambda(report func(path, problem, remedy string)) {
 	if c.Endpoint != "" {
 		checkURL("endpoint", c.Endpoint, report)
 	}
+	c.checkQuirks(report)
 }
 
 func (c Config) checkHTTP(report func(path, problem, remedy string)) {
@@ -143,15 +146,27 @@ func (c Config) checkHTTP(report func(path, problem, remedy string)) {
 	}
 	checkURL("http", c.HTTP, report)
 	CheckHeaders("headers", c.Headers, report)
-	if a := c.Auth; a != nil {
-		switch {
-		case a.Basic != nil && a.Bearer != "":
-			report("auth", "has both basic and bearer", "keep one of them")
-		case a.Basic == nil && a.Bearer == "":
-			report("auth", "is empty", "add basic: {username, password} or bearer: TOKEN")
-		case a.Basic != nil && (a.Basic.Username == "" || strings.Contains(a.Basic.Username, ":")):
-			report("auth.basic.username", "is empty or has a colon", "write a user name without a colon")
+	if c.Auth != nil {
+		c.Auth.check(c.HTTP, report)
+	}
+}
+
+func (a *Auth) check(url string, report func(path, problem, remedy string)) {
+	ways := 0
+	for _, given := range [...]bool{a.Basic != nil, a.Bearer != "", a.SigV4 != nil} {
+		if given {
+			ways++
 		}
+	}
+	switch {
+	case ways > 1:
+		report("auth", "has more than one of basic, bearer and sigv4", "keep one of them")
+	case ways == 0:
+		report("auth", "is empty", "add basic: {username, password}, bearer: TOKEN or sigv4: {}")
+	case a.Basic != nil && (a.Basic.Username == "" || strings.Contains(a.Basic.Username, ":")):
+		report("auth.basic.username", "is empty or has a colon", "write a user name without a colon")
+	case a.SigV4 != nil && a.SigV4.filledFor(url).Service == "":
+		report("auth.sigv4.service", "is missing, and the URL's host does not tell", "write the service's name in signatures, for instance lambda or execute-api")
 	}
 }
 

@@ -23,19 +23,43 @@ func (r *Registry) buildEmulated(name string, c Config) (*instance, error) {
 	i := newInstance(name, c, emulated{f}, f.Run, r.metrics)
 	// As many as it has processes for: what is more waits here or, better, in the outbox.
 	i.slots = make(chan struct{}, f.Config().Concurrency)
+	i.health = newHealth(name, f.Config().Concurrency, r.metrics)
 	return i, nil
 }
 
 // Invoke implements [Function].
 func (e emulated) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	call := CallFrom(ctx)
-	result, err := e.function.Invoke(ctx, emulator.Invocation{
+	inv := emulator.Invocation{
 		RequestID:     call.RequestID,
 		Payload:       payload,
 		ClientContext: clientContext(call),
-	})
-	if err != nil {
+		TraceID:       call.trace().XRay(),
+		Hops:          call.Hops,
+		LogTail:       call.Tail != nil,
+	}
+	var refused error // by who takes the stream
+	if call.Stream != nil {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithCancel(ctx)
+		defer cancel()
+		inv.Stream = func(data []byte) {
+			if refused == nil {
+				if refused = call.Stream(Chunk{Data: data}); refused != nil {
+					cancel()
+				}
+			}
+		}
+	}
+	result, err := e.function.Invoke(ctx, inv)
+	switch {
+	case refused != nil:
+		return nil, refused
+	case err != nil:
 		return nil, emulatorError(err)
+	}
+	if call.Tail != nil {
+		call.Tail(result.LogTail)
 	}
 	if result.FunctionError != "" {
 		own := parseError(result.Payload)

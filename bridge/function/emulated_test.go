@@ -45,8 +45,8 @@ func TestEmulatedFunction(t *testing.T) {
 	}
 	stop := start(r)
 	defer stop()
-	if n := r.Concurrency("f"); n != 10 {
-		t.Errorf("Concurrency is %d, want the emulator's 10", n)
+	if n, _ := r.Capacity("f"); n != 10 {
+		t.Errorf("Capacity is %d, want the emulator's 10", n)
 	}
 	f := lookup(t, r, "f")
 	id := message.NewID()

@@ -115,6 +115,8 @@ type StatusError struct {
 	Code string
 	// Message is what the host said, shortened.
 	Message string
+	// RetryAfter is how long the host asks to wait, with 503; 0 if it did not say.
+	RetryAfter time.Duration
 }
 
 // Error says status, code and message in one line.
@@ -140,9 +142,12 @@ func (e *StatusError) Is(target error) bool {
 // Outcome names what became of an invocation, for metrics and logs.
 func Outcome(err error) string {
 	var own *Error
+	var open *OpenError
 	switch {
 	case err == nil:
 		return "ok"
+	case errors.As(err, &open):
+		return "breaker_open"
 	case errors.Is(err, ErrTimeout):
 		return "timeout"
 	case errors.As(err, &own):

@@ -41,6 +41,42 @@ type Call struct {
 	ClientID string
 	// User are the message's MQTT 5 user properties.
 	User []message.UserProperty
+	// Hops is how many rules and functions have passed the message.
+	Hops uint8
+
+	// ClientContext is what the function sees as its client context, in JSON, in place of
+	// what is above; empty for that.
+	ClientContext string
+	// Stream takes a streamed answer piece by piece, in order and while the function
+	// writes it; what Invoke returns is then empty. An answer that is given whole is
+	// returned as usual. An error of Stream ends the invocation. nil gathers what is
+	// streamed. It is called by the goroutine in Invoke, and owns the chunk.
+	Stream func(Chunk) error
+	// Tail is given the last 4 KB of the invocation's log, where there is one; nil if
+	// nobody wants it.
+	Tail func(log []byte)
+}
+
+// Chunk is a piece of a streamed answer.
+type Chunk struct {
+	// Data is the piece itself.
+	Data []byte
+	// Event and ID are those of a server-sent event; empty for anything else.
+	Event, ID string
+}
+
+// MaxStream is how many bytes a streamed answer may have in all, as with AWS.
+const MaxStream = 200 << 20
+
+// trace is the trace that an invocation belongs to: that of the message, if it has one
+// in a user property named traceparent (W3C Trace Context), else a new one.
+func (c *Call) trace() message.Trace {
+	for _, p := range c.User {
+		if p.Key == "traceparent" {
+			return message.ContinueTrace(p.Value, c.Hops)
+		}
+	}
+	return message.NewTrace(c.Hops)
 }
 
 type callKey struct{}
@@ -60,6 +96,12 @@ func CallFrom(ctx context.Context) Call {
 // What handlers see as clientContext.custom has requestId, rule, topic and clientId,
 // and each MQTT user property under its name after "user.".
 func clientContext(c Call) string {
+	if c.ClientContext != "" {
+		return c.ClientContext
+	}
+	if c.Rule == "" && c.Topic == "" && c.ClientID == "" && len(c.User) == 0 {
+		return "" // no message caused it: somebody invokes the function by itself
+	}
 	custom := make(map[string]string, 4+len(c.User))
 	for _, f := range [...]struct{ key, value string }{
 		{"requestId", c.RequestID}, {"rule", c.Rule}, {"topic", c.Topic}, {"clientId", c.ClientID},
@@ -70,9 +112,6 @@ func clientContext(c Call) string {
 	}
 	for _, p := range c.User {
 		custom["user."+p.Key] = p.Value
-	}
-	if len(custom) == 0 {
-		return ""
 	}
 	doc, err := json.Marshal(map[string]any{"custom": custom})
 	if err != nil {

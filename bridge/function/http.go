@@ -48,11 +48,35 @@ func (p *Poster) Close() { p.client.CloseIdleConnections() }
 // a body that is JSON and application/octet-stream for any other, unless header says
 // otherwise. The call that ctx carries travels in X-Topicwire-* headers.
 func (p *Poster) Post(ctx context.Context, url string, header http.Header, body []byte) ([]byte, error) {
+	return p.post(ctx, url, header, body, nil)
+}
+
+func (p *Poster) post(ctx context.Context, url string, header http.Header, body []byte, prepare func(*http.Request) error) ([]byte, error) {
+	resp, out, err := p.send(ctx, url, header, body, prepare)
+	switch {
+	case resp == nil:
+		return nil, err
+	case resp.StatusCode == http.StatusTooManyRequests:
+		return nil, &ThrottledError{RetryAfter: parseRetryAfter(resp.Header.Get("Retry-After"), time.Now())}
+	case resp.StatusCode < 200 || resp.StatusCode > 299:
+		return nil, &StatusError{
+			Status: resp.StatusCode, Message: excerpt(out), RetryAfter: parseRetryAfter(resp.Header.Get("Retry-After"), time.Now()),
+		}
+	case err != nil:
+		return nil, fmt.Errorf("POST %s: %w", url, err)
+	}
+	return out, nil
+}
+
+// send makes the request and reads its answer. A nil response means that there was none.
+// prepare, if not nil, has the last word on the request.
+func (p *Poster) send(ctx context.Context, url string, header http.Header, body []byte, prepare func(*http.Request) error) (*http.Response, []byte, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
 	if err != nil {
-		return nil, fmt.Errorf("cannot call %q: %w", url, err)
+		return nil, nil, fmt.Errorf("cannot call %q: %w", url, err)
 	}
-	setCallHeaders(req.Header, CallFrom(ctx))
+	call := CallFrom(ctx)
+	setCallHeaders(req.Header, call)
 	for k, v := range header {
 		if k == "Host" {
 			req.Host = v[0]
@@ -62,21 +86,21 @@ func (p *Poster) Post(ctx context.Context, url string, header http.Header, body 
 	if req.Header.Get("Content-Type") == "" {
 		req.Header.Set("Content-Type", contentType(body))
 	}
+	if prepare != nil {
+		if err := prepare(req); err != nil {
+			return nil, nil, err
+		}
+	}
 	resp, err := p.client.Do(req)
 	if err != nil {
-		return nil, err // a *url.Error, which names method and URL
+		return nil, nil, err // a *url.Error, which names method and URL
 	}
 	defer resp.Body.Close() //nolint:errcheck // nothing is lost when closing what was read fails
-	out, err := readLimited(resp.Body, resp.ContentLength)
-	switch {
-	case resp.StatusCode == http.StatusTooManyRequests:
-		return nil, &ThrottledError{RetryAfter: parseRetryAfter(resp.Header.Get("Retry-After"), time.Now())}
-	case resp.StatusCode < 200 || resp.StatusCode > 299:
-		return nil, &StatusError{Status: resp.StatusCode, Message: excerpt(out)}
-	case err != nil:
-		return nil, fmt.Errorf("POST %s: %w", url, err)
+	if call.Stream != nil && resp.StatusCode/100 == 2 && streamed(resp) {
+		return resp, nil, readStream(resp, call.Stream)
 	}
-	return out, nil
+	out, err := readLimited(resp.Body, resp.ContentLength)
+	return resp, out, err
 }
 
 // readLimited reads all of an answer of at most MaxResponse bytes. size is what the
@@ -119,6 +143,9 @@ func setCallHeaders(h http.Header, c Call) {
 			h[f.key] = []string{headerText(f.value)}
 		}
 	}
+	trace := c.trace()
+	h["Traceparent"] = []string{trace.Traceparent()}
+	h["Tracestate"] = []string{trace.Tracestate()}
 }
 
 func headerText(s string) string {
@@ -148,22 +175,34 @@ type httpFunction struct {
 	poster *Poster
 	url    string
 	header http.Header
+	signer *signer // nil if requests are not signed
 }
 
+// Invoke implements [Function].
 func (f *httpFunction) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
-	return f.poster.Post(ctx, f.url, f.header, payload)
+	if f.signer == nil {
+		return f.poster.Post(ctx, f.url, f.header, payload)
+	}
+	return f.poster.post(ctx, f.url, f.header, payload, func(r *http.Request) error { return f.signer.sign(r, payload) })
 }
 
 // newHTTP makes a function of a checked configuration.
-func newHTTP(c Config, p *Poster) *httpFunction {
+func newHTTP(ctx context.Context, c Config, p *Poster, clients *awsClients) (*httpFunction, error) {
 	h := make(http.Header, len(c.Headers)+1)
 	for k, v := range c.Headers {
 		h.Set(k, v)
 	}
-	if c.Auth != nil {
-		c.Auth.set(h)
+	f := &httpFunction{poster: p, url: c.HTTP, header: h}
+	if c.Auth == nil {
+		return f, nil
 	}
-	return &httpFunction{poster: p, url: c.HTTP, header: h}
+	c.Auth.set(h)
+	if c.Auth.SigV4 == nil {
+		return f, nil
+	}
+	var err error
+	f.signer, err = newSigner(ctx, c.Auth.SigV4.filledFor(c.HTTP), clients)
+	return f, err
 }
 
 // timedOut tells a deadline of ours from every other failure.

@@ -25,6 +25,7 @@ type instance struct {
 	timeout time.Duration // 0: the function has a limit of its own
 	slots   chan struct{} // one token a running call
 	metrics *metrics
+	health  *Health
 	run     func(context.Context) error // what lives behind it; may be nil
 
 	mu      sync.Mutex
@@ -44,6 +45,7 @@ func newInstance(name string, c Config, inner Function, run func(context.Context
 	return &instance{
 		name: name, config: c, inner: inner, run: run, metrics: m,
 		timeout: c.limit(), slots: make(chan struct{}, n), idle: make(chan struct{}),
+		health: newHealth(name, n, m),
 	}
 }
 
@@ -58,7 +60,14 @@ func (i *instance) Invoke(parent context.Context, payload []byte) (out []byte, e
 	}
 	defer i.end()
 	started := time.Now()
-	defer func() { i.metrics.observe(i.name, Outcome(err), time.Since(started)) }()
+	if err := i.health.begin(started); err != nil {
+		i.metrics.observe(i.name, Outcome(err), 0)
+		return nil, fmt.Errorf("function %s: %w", i.name, err)
+	}
+	defer func() {
+		i.health.end(unless(parent, err), started, time.Now())
+		i.metrics.observe(i.name, Outcome(err), time.Since(started))
+	}()
 	select {
 	case i.slots <- struct{}{}:
 		defer func() { <-i.slots }()
@@ -86,6 +95,15 @@ func (i *instance) failure(ctx, parent context.Context, err error) error {
 		return fmt.Errorf("function %s: %w after %s", i.name, ErrTimeout, i.timeout)
 	}
 	return fmt.Errorf("function %s: %w", i.name, err)
+}
+
+// unless is err, or context.Canceled if the caller has gone: that says nothing of the
+// function.
+func unless(parent context.Context, err error) error {
+	if err != nil && parent.Err() != nil {
+		return context.Canceled
+	}
+	return err
 }
 
 // begin counts a call in; false when the instance takes no more.

@@ -116,13 +116,21 @@ func (r *Registry) instance(name string, c Config, reuse *Registry) (*instance, 
 func (r *Registry) build(name string, c Config) (*instance, error) {
 	switch {
 	case c.HTTP != "":
-		return newInstance(name, c, newHTTP(c, r.poster), nil, r.metrics), nil
-	case c.Lambda != "":
-		f, err := newAWS(context.Background(), c, r.aws, r.options.Log)
+		f, err := newHTTP(context.Background(), c, r.poster, r.aws)
 		if err != nil {
 			return nil, err
 		}
 		return newInstance(name, c, f, nil, r.metrics), nil
+	case c.Lambda != "":
+		f, err := newAWS(context.Background(), c, r.aws, r.poster, r.options.Log)
+		if err != nil {
+			return nil, err
+		}
+		i := newInstance(name, c, f, nil, r.metrics)
+		if c.Quirks == QuirksRIE {
+			i.slots = make(chan struct{}, 1) // what is more waits in the outbox
+		}
+		return i, nil
 	default:
 		return r.buildEmulated(name, c)
 	}
@@ -178,12 +186,19 @@ func (r *Registry) Resolve(nameOrARN string) string {
 	return nameOrARN
 }
 
-// Concurrency is how many invocations of a function are worth starting at once.
-func (r *Registry) Concurrency(nameOrARN string) int {
-	if i := r.find(nameOrARN); i != nil {
-		return cap(i.slots)
+// Capacity is how many invocations of a function are worth starting now; with 0, until
+// when none is.
+func (r *Registry) Capacity(nameOrARN string) (limit int, until time.Time) {
+	i := r.find(nameOrARN)
+	if i == nil {
+		r.mu.Lock()
+		i = r.undeclared[nameOrARN]
+		r.mu.Unlock()
 	}
-	return DefaultConcurrency
+	if i == nil {
+		return DefaultConcurrency, time.Time{}
+	}
+	return i.health.Capacity(time.Now())
 }
 
 // Names are the declared functions' names in alphabetical order. The caller must not

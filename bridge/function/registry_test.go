@@ -232,8 +232,8 @@ func TestConcurrencyLimit(t *testing.T) {
 		}}
 		r := with(t, "f", l, Config{HTTP: "x", Config: emulator.Config{Concurrency: 3}})
 		defer r.Close()
-		if n := r.Concurrency("f"); n != 3 {
-			t.Errorf("Concurrency is %d", n)
+		if n, _ := r.Capacity("f"); n != 3 {
+			t.Errorf("Capacity is %d", n)
 		}
 		done := make(chan error)
 		for range 10 {

@@ -125,19 +125,39 @@ const (
 	historyAge      = time.Hour
 )
 
+// Bounds are the bounds of the history, the defaults where none are set.
+func (c HistoryConfig) Bounds() (messages, bytes int, age time.Duration) {
+	age = c.MaxAge
+	if age <= 0 {
+		age = historyAge
+	}
+	return orElse(c.MaxMessages, historyMessages), orElse(c.MaxBytes, historyBytes), age
+}
+
 // NewMemory makes an empty history. Places begin at the present time in microseconds, so
 // that one that a client remembers from before a restart is not taken for a new one.
 func NewMemory(c HistoryConfig) *Memory {
-	h := &Memory{
-		most: orElse(c.MaxMessages, historyMessages), bytes: orElse(c.MaxBytes, historyBytes),
-		age: c.MaxAge, now: time.Now,
-	}
-	if h.age <= 0 {
-		h.age = historyAge
-	}
+	h := &Memory{now: time.Now}
+	h.most, h.bytes, h.age = c.Bounds()
 	h.last = uint64(h.now().UnixMicro())
 	h.gone = h.last
 	return h
+}
+
+// Restore puts messages back that were kept before, the oldest first, before anything
+// is appended. Their places stay, and new ones are higher.
+func (h *Memory) Restore(list []Kept) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for i, k := range list {
+		if i == 0 && k.Seq > 0 {
+			h.gone = k.Seq - 1
+		}
+		h.ring = append(h.ring, k)
+		h.held += sizeOf(k.Message)
+		h.last = max(h.last, k.Seq)
+	}
+	h.trim()
 }
 
 // Append adds a message.

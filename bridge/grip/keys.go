@@ -14,7 +14,7 @@ import (
 	"github.com/topicwire/topicwire/message"
 )
 
-// ErrRefused: nobody who is known may publish with these credentials.
+// ErrRefused says that nobody who is known may publish with these credentials.
 var ErrRefused = errors.New("grip: the credentials are refused")
 
 const defaultIss = "topicwire"
@@ -74,7 +74,7 @@ func newKeys(c *Config, others bool) (k *publisherKeys, main publisherKey, text 
 	return k, main, text, nil
 }
 
-// grantOf is what a key may do.
+// topicGrant is what a key may do.
 type topicGrant struct {
 	name   string
 	topics []string
@@ -140,4 +140,15 @@ func fromHere(r *http.Request) bool {
 	return isLoopback(hostOnly(r.RemoteAddr)) && isLoopback(hostOnly(r.Host)) &&
 		r.Header.Get("Forwarded") == "" && r.Header.Get("X-Forwarded-For") == "" &&
 		OriginAllowed(r, nil)
+}
+
+// CheckKeys reports keys of a configuration that cannot be used: their text is wrong, or
+// the file of sign_key is.
+func CheckKeys(c Config) error {
+	_, main, _, err := newKeys(&c, false)
+	if err != nil {
+		return err
+	}
+	_, err = newSigner(&c, main.secret)
+	return err
 }

@@ -9,7 +9,7 @@ import (
 
 // BenchmarkMemory is one job's way through the outbox: put, handed out, done.
 func BenchmarkMemory(b *testing.B) {
-	o := outbox.NewMemory(outbox.MemoryOptions{Concurrency: func(string) int { return 64 }})
+	o := openMemory(b, settings{concurrency: func(string) int { return 64 }})
 	done := make(chan struct{}, 1024)
 	stop := run(b, o, func(context.Context, outbox.Job) error { done <- struct{}{}; return nil })
 	j := job("q", 1)

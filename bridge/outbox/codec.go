@@ -18,6 +18,8 @@ const (
 	recEntry  = 3
 	recState  = 4
 	recDelete = 5
+
+	recDelivery = 6
 )
 
 // entryVersion is the form of an entry's record.
@@ -30,6 +32,8 @@ const (
 	entryMessage
 	entrySource
 	entryState
+	entryDelivery
+	entryLane // it has a lane, a batch or both
 )
 
 // The stages, as records have them; 0 = written out.
@@ -64,6 +68,13 @@ func (e *entry) AppendTo(b []byte) []byte {
 	if state {
 		flags |= entryState
 	}
+	if e.delivery != nil {
+		flags |= entryDelivery
+	}
+	lane := j.Lane != "" || j.Batch != ""
+	if lane {
+		flags |= entryLane
+	}
 	stage := stageNumber(j.Stage)
 	b = append(b, recEntry, entryVersion, flags, stage)
 	if stage == 0 {
@@ -74,7 +85,14 @@ func (e *entry) AppendTo(b []byte) []byte {
 	b = journal.AppendString(b, j.ID)
 	b = journal.AppendString(b, j.Rule)
 	b = journal.AppendString(b, j.Queue)
+	if lane {
+		b = journal.AppendString(b, j.Lane)
+		b = journal.AppendString(b, j.Batch)
+	}
 	b = binary.AppendUvarint(b, e.spec.Num())
+	if e.delivery != nil {
+		b = binary.AppendUvarint(b, e.delivery.Num())
+	}
 	if e.body != nil {
 		b = binary.AppendUvarint(b, e.body.Num())
 	}
@@ -120,6 +138,8 @@ func (l *JournalLog) Replay(b []byte) error {
 		return l.specs.Replay(r.Rest())
 	case recSource:
 		return l.sources.Replay(r.Rest())
+	case recDelivery:
+		return l.deliveries.Replay(r.Rest())
 	case recEntry:
 		return l.replayEntry(r)
 	case recState:
@@ -163,8 +183,14 @@ func (l *JournalLog) replayEntry(r *journal.Reader) error {
 	e.Seq = f.number()
 	f.then(func() (err error) { j.Accepted, err = r.Time(); return err })
 	j.ID, j.Rule, j.Queue = f.text(), f.text(), f.text()
+	if flags&entryLane != 0 {
+		j.Lane, j.Batch = f.text(), f.text()
+	}
 	spec := f.number()
-	var body, source uint64
+	var delivery, body, source uint64
+	if flags&entryDelivery != 0 {
+		delivery = f.number()
+	}
 	if flags&entryMessage != 0 {
 		body = f.number()
 	}
@@ -186,6 +212,9 @@ func (l *JournalLog) replayEntry(r *journal.Reader) error {
 		return f.err
 	}
 	e.spec = l.specs.Ref(spec)
+	if flags&entryDelivery != 0 {
+		e.delivery = l.deliveries.Ref(delivery)
+	}
 	if flags&entryMessage != 0 {
 		e.body = l.j.HeldBody(body)
 	}
@@ -199,11 +228,14 @@ func (l *JournalLog) replayEntry(r *journal.Reader) error {
 
 // Replayed gives every entry what it refers to.
 func (l *JournalLog) Replayed() error {
-	if err := errors.Join(l.specs.Replayed(), l.sources.Replayed()); err != nil {
+	if err := errors.Join(l.specs.Replayed(), l.sources.Replayed(), l.deliveries.Replayed()); err != nil {
 		return err
 	}
 	for _, e := range l.entries {
 		e.Job.Spec = e.spec.Key()
+		if e.delivery != nil {
+			e.Job.Delivery = e.delivery.Key()
+		}
 		if e.source != nil {
 			e.Job.Source = e.source.Key()
 		}

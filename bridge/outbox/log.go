@@ -16,8 +16,9 @@ type Log interface {
 	// It does not wait for a disk: the entries are safe once the Pending has called
 	// back without an error; a nil Pending means that they are safe already.
 	Put(entries []Entry) (Pending, error)
-	// Set replaces the State of an entry that is kept. It is lazy: after a crash the
-	// entry may come back as it was before.
+	// Set replaces the State of an entry that is kept; of one that is deleted already it
+	// does nothing. It is lazy: after a crash the entry may come back as it was before.
+	// Set and Delete may come before the Pending of the entry has called back.
 	Set(e Entry)
 	// Delete forgets entries. It is lazy too: after a crash an entry may come back,
 	// and its job is then handed out again.
@@ -45,16 +46,25 @@ type State struct {
 	Attempts []Attempt `json:"attempts,omitempty"`
 	// Tried is how many attempts have been made.
 	Tried int `json:"tried,omitempty"`
+	// Own is how many of them failed of the function itself, and of this job.
+	Own int `json:"own,omitempty"`
+	// Split is how many count for nothing, because the job failed with others of its
+	// batch and not by itself.
+	Split int `json:"split,omitempty"`
 	// Due is when the next attempt may be made; zero for at once.
 	Due time.Time `json:"due,omitzero"`
 	// Dead is when the job was given up and became a dead letter; zero while it lives.
 	Dead time.Time `json:"dead,omitzero"`
+	// Condition is why.
+	Condition Condition `json:"condition,omitempty"`
 }
 
 // Attempt is one attempt that failed.
 type Attempt struct {
 	// At is when it ended.
 	At time.Time `json:"at"`
+	// Took is how long it took, in nanoseconds.
+	Took time.Duration `json:"took,omitempty"`
 	// Outcome is the name of its kind of failure, as in metrics.
 	Outcome string `json:"outcome"`
 	// Error says what happened.

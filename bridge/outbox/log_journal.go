@@ -22,6 +22,8 @@ type JournalLog struct {
 	entries map[uint64]*entry
 	specs   *journal.Table[action.Spec]
 	sources *journal.Table[*Source]
+
+	deliveries *journal.Table[*action.Delivery]
 }
 
 // entry is an Entry and where the journal has it.
@@ -31,7 +33,9 @@ type entry struct {
 	body   *journal.Body                // nil without a message
 	spec   *journal.Shared[action.Spec] // the same for every message, for most actions
 	source *journal.Shared[*Source]     // nil without one
-	same   bool                         // the payload is the message's, as it was published
+
+	delivery *journal.Shared[*action.Delivery] // nil without one
+	same     bool                              // the payload is the message's, as it was published
 }
 
 // NewJournalLog makes a Log that keeps its changes in j, and joins j, which is to be
@@ -40,6 +44,7 @@ func NewJournalLog(j *journal.Journal) *JournalLog {
 	l := &JournalLog{j: j, entries: map[uint64]*entry{}}
 	l.specs = journal.NewTable(j, journal.Outbox, recSpec, appendJSON[action.Spec], decodeJSON[action.Spec])
 	l.sources = journal.NewTable(j, journal.Outbox, recSource, appendJSON[*Source], decodeJSON[*Source])
+	l.deliveries = journal.NewTable(j, journal.Outbox, recDelivery, appendJSON[*action.Delivery], decodeJSON[*action.Delivery])
 	j.Join(journal.Outbox, l)
 	return l
 }
@@ -90,6 +95,9 @@ func (l *JournalLog) put(e *Entry) {
 	if e.Job.Source != nil {
 		n.source = l.sources.Hold(e.Job.Source)
 	}
+	if e.Job.Delivery != nil {
+		n.delivery = l.deliveries.Hold(e.Job.Delivery)
+	}
 	l.keep(n)
 	l.j.Put(&n.Record)
 }
@@ -114,6 +122,9 @@ func (l *JournalLog) remove(seq uint64) bool {
 	}
 	if e.source != nil {
 		e.source.Release()
+	}
+	if e.delivery != nil {
+		e.delivery.Release()
 	}
 	return true
 }

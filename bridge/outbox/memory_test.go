@@ -25,9 +25,16 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestMemory(t *testing.T) {
-	suite(t, func(_ testing.TB, s settings) outbox.Outbox {
-		return outbox.NewMemory(outbox.MemoryOptions{Limits: s.limits, Concurrency: s.concurrency, Drain: s.drain})
-	})
+	suite(t, openMemory)
+}
+
+func openMemory(tb testing.TB, s settings) *outbox.Outbox {
+	tb.Helper()
+	o, err := outbox.New(context.Background(), s.options())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return o
 }
 
 // What waits in memory at the end is done too, as far as the time allows, and the rest
@@ -35,12 +42,12 @@ func TestMemory(t *testing.T) {
 func TestMemoryDrainsWhatWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		metrics := prometheus.NewRegistry()
-		o := outbox.NewMemory(outbox.MemoryOptions{Drain: 10 * time.Second, Metrics: metrics})
+		o := openMemory(t, settings{drain: 10 * time.Second, metrics: metrics})
 		ctx, cancel := context.WithCancel(t.Context())
 		var done int
 		ended := make(chan error, 1)
 		go func() {
-			ended <- o.Run(ctx, func(ctx context.Context, _ outbox.Job) error {
+			ended <- o.Run(ctx, each(func(ctx context.Context, _ outbox.Job) error {
 				select {
 				case <-time.After(3 * time.Second): // virtual time
 					done++
@@ -48,7 +55,7 @@ func TestMemoryDrainsWhatWaits(t *testing.T) {
 				case <-ctx.Done():
 					return ctx.Err()
 				}
-			})
+			}))
 		}()
 		for i := range 6 {
 			put(t, o, job("q", i))
@@ -63,10 +70,10 @@ func TestMemoryDrainsWhatWaits(t *testing.T) {
 		want := `
 			# HELP topicwire_outbox_lost_total Jobs given up because the server shut down.
 			# TYPE topicwire_outbox_lost_total counter
-			topicwire_outbox_lost_total{outbox="memory"} 3
+			topicwire_outbox_lost_total{outbox="outbox"} 3
 			# HELP topicwire_outbox_jobs Jobs that wait or run.
 			# TYPE topicwire_outbox_jobs gauge
-			topicwire_outbox_jobs{outbox="memory"} 0
+			topicwire_outbox_jobs{outbox="outbox"} 0
 		`
 		if err := testutil.GatherAndCompare(metrics, strings.NewReader(want), "topicwire_outbox_lost_total", "topicwire_outbox_jobs"); err != nil {
 			t.Error(err)
@@ -77,7 +84,7 @@ func TestMemoryDrainsWhatWaits(t *testing.T) {
 // Queue names may come from messages: empty queues do not pile up, and jobs put into a
 // queue that is being given back are done.
 func TestMemoryGivesBackEmptyQueues(t *testing.T) {
-	o := outbox.NewMemory(outbox.MemoryOptions{})
+	o := openMemory(t, settings{})
 	done := make(chan string, 8)
 	stop := run(t, o, func(_ context.Context, j outbox.Job) error { done <- j.ID; return nil })
 	const n = 5000
@@ -92,7 +99,7 @@ func TestMemoryGivesBackEmptyQueues(t *testing.T) {
 	if err := stop(); err != nil {
 		t.Error(err)
 	}
-	if q := outbox.Queues(o); q > 1200 {
+	if q, _ := outbox.Queues(o); q > 1200 {
 		t.Errorf("%d queues are kept", q)
 	}
 }

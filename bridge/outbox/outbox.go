@@ -1,148 +1,391 @@
 // Package outbox is the queue in front of functions. What it has taken it hands out at
-// least once, in order within a queue, and no queue waits for another. It knows
-// nothing of what a job does.
+// least once, in order within a queue, and no queue waits for another. A job that
+// failed waits here for its next attempt, one that is given up is kept here as a dead
+// letter. It knows nothing of what a job does: a [Worker] makes the attempts and says
+// what is to become of them.
 package outbox
 
 import (
 	"context"
-	"errors"
+	"fmt"
+	"sync"
 	"time"
 
-	"github.com/topicwire/topicwire/bridge/action"
-	"github.com/topicwire/topicwire/rules"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Outbox keeps jobs until they are done. Implementations are safe for concurrent use.
-type Outbox interface {
-	// Put takes jobs, all of them or, with an error, none. It does not wait for room:
-	// an outbox at its limits returns an error that is [ErrFull]. The jobs are safe
-	// once the Pending has called back without an error; a nil Pending means that
-	// they are safe already.
-	Put(ctx context.Context, jobs ...Job) (Pending, error)
-	// Run hands jobs to do, several at once, until ctx ends; then it lets those that
-	// run, and in memory also those that wait, come to their end within a limit,
-	// after which the context that do has is cancelled. It returns when no do runs
-	// any more. An error of do means that the job is not done: a durable outbox
-	// hands it out again, in memory it is counted and lost. Run is called once.
-	Run(ctx context.Context, do func(context.Context, Job) error) error
+// Worker does jobs. Its methods are called from many goroutines.
+type Worker interface {
+	// Restore is told once, before anything is handed out, what came back from the
+	// Log, in the order of Seq, dead letters among it. It may set the jobs' Local.
+	Restore(all []*Work)
+	// Do makes one attempt of each of batch, all in one go, and sets their Results.
+	// Without [BatchSpec] in its Delivery a job comes alone. When ctx ends Do is to
+	// return with Undone.
+	Do(ctx context.Context, batch []*Work)
+	// GiveUp is told that a job is given up without an attempt: it is too old, was
+	// pushed out by newer ones, or memory ends.
+	GiveUp(ctx context.Context, w *Work, why Condition)
 }
 
 // Pending tells when jobs are durable. Then calls f once: with nil when they are, with
-// an error when they could not be made so.
+// an error when they could not be made so. It is called once.
 type Pending = interface{ Then(f func(error)) }
 
-// Job is one piece of work: plain data, but for Local.
-type Job struct {
-	action.Task
-	// Stage says what is to be done with the task.
-	Stage Stage `json:"stage"`
-	// Queue names what the job waits for. Jobs of one queue are handed out in order
-	// and share a limit on how many run at once.
-	Queue string `json:"queue"`
-	// Accepted is when the message was accepted.
-	Accepted time.Time `json:"accepted"`
-	// Source is the rule that the job comes from, where the job needs it: to be
-	// evaluated, and to run its error action. It is shared and immutable.
-	Source *Source `json:"source,omitempty"`
-	// Local is what the process that put the job keeps beside it. It is lost when the
-	// job comes back from a store.
-	Local any `json:"-"`
+// Options are what an Outbox needs. The zero value works, in memory.
+type Options struct {
+	// Name tells one outbox from another in metrics; "outbox" if empty.
+	Name string
+	// Log keeps what must outlive the process; nil: nothing does. The Outbox closes it.
+	Log Log
+	// Limits bound it.
+	Limits Limits
+	// Letters bound its dead letters; nil: none are kept.
+	Letters *LetterLimits
+	// Gate says how many invocations of a queue may run at once, and, with 0, until
+	// when none may. It is asked again and again, so it may change, and must not call
+	// the outbox. nil means 1 for every queue.
+	Gate func(queue string) (limit int, until time.Time)
+	// Drain is how long Run goes on after its context has ended; 10 seconds if 0.
+	Drain time.Duration
+	// Metrics takes the counters; may be nil.
+	Metrics prometheus.Registerer
 }
 
-// Stage is what is to be done with a job.
-type Stage string
+const defaultDrain = 10 * time.Second
 
-// The stages.
+// idleQueues is how many empty queues are kept for their next job. More are given
+// back, because queue names may come from messages.
+const idleQueues = 1024
+
+// Outbox keeps jobs until they are done. All scheduling is in memory: with a Log it
+// writes down what happens and finds it again at the next start, and behaves the same.
+// A job begins at once if its queue lets it: there is no polling and no pool of workers
+// to wait for. Its methods are safe for concurrent use.
+type Outbox struct {
+	limits  Limits
+	log     Log // nil: in memory
+	gate    func(string) (int, time.Time)
+	drain   time.Duration
+	metrics *metrics
+
+	mu       sync.Mutex
+	seq      uint64 // of the last job
+	queues   map[string]*queue
+	jobs     int   // waiting and running
+	bytes    int64 // of both
+	letters  *letters
+	clock    clock
+	worker   Worker          // nil until Run
+	ctx      context.Context //nolint:containedctx // of the workers that Put starts
+	restored []*Work         // what the Log had, until Run
+	phase    phase
+	empty    chan struct{} // set while draining; closed when jobs reaches 0
+	doomed   []*Work       // pushed out, and the worker not told yet
+	burying  bool          // a goroutine tells it
+	gone     []uint64      // to be deleted from the Log when the lock is free
+	workers  sync.WaitGroup
+	writers  sync.WaitGroup // calls of the Log that no worker makes
+}
+
+// phase is how far an outbox is.
+type phase byte
+
 const (
-	// Act does the task's action.
-	Act Stage = "act"
-	// Evaluate runs the source's statement, which calls the outside, over the task's
-	// message, and puts what comes of it.
-	Evaluate Stage = "evaluate"
-	// ErrorAct does a rule's error action: a failure is final.
-	ErrorAct Stage = "error"
+	open    phase = iota
+	ending        // Run's context has ended: in memory everything is tried without waiting
+	halted        // nothing is handed out any more
+	ended         // nothing is taken any more
+	blanked       // the Log is closed
 )
 
-// Source is a rule as its author wrote it.
-type Source struct {
-	rules.Definition
-	Actions     []action.Config
-	ErrorAction *action.Config
+// New makes an Outbox, with what its Log has. It hands nothing out before Run.
+func New(ctx context.Context, o Options) (*Outbox, error) {
+	if o.Name == "" {
+		o.Name = "outbox"
+	}
+	if o.Gate == nil {
+		o.Gate = func(string) (int, time.Time) { return 1, time.Time{} }
+	}
+	if o.Drain <= 0 {
+		o.Drain = defaultDrain
+	}
+	b := &Outbox{
+		limits: o.Limits.WithDefaults(), log: o.Log, gate: o.Gate, drain: o.Drain,
+		queues: make(map[string]*queue),
+		// Above every number of a process before, even if the Log has none left.
+		seq:   uint64(time.Now().UnixMicro()),
+		clock: newClock(),
+	}
+	b.metrics = newMetrics(o.Metrics, o.Name, b)
+	if o.Letters != nil {
+		b.letters = newLetters(o.Letters.withDefaults(), b.metrics)
+	}
+	if b.log == nil {
+		return b, nil
+	}
+	if err := b.log.Load(ctx, b.load); err != nil {
+		return nil, fmt.Errorf("cannot read what the outbox has stored: %w", err)
+	}
+	b.mu.Lock()
+	defer b.unlock()
+	b.trim()
+	b.gauge()
+	return b, nil
 }
 
-// Limits bound an outbox. 0 means the default for Jobs and Bytes, and no bound of its
-// own for a queue.
-type Limits struct {
-	Jobs       int   // jobs that wait or run
-	Bytes      int64 // their size
-	QueueJobs  int   // jobs that wait or run in one queue
-	QueueBytes int64 // their size
+// load takes one entry of the Log.
+func (o *Outbox) load(e Entry) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.seq = max(o.seq, e.Seq)
+	w := newWork(e)
+	o.restored = append(o.restored, w)
+	if !e.State.Dead.IsZero() {
+		o.bury(w)
+		return nil
+	}
+	o.place(o.reserve(w), w)
+	return nil
 }
 
-// The default limits.
-const (
-	DefaultJobs  = 1_000_000
-	DefaultBytes = 256 << 20
-)
-
-// WithDefaults fills in what is 0.
-func (l Limits) WithDefaults() Limits {
-	if l.Jobs <= 0 {
-		l.Jobs = DefaultJobs
-	}
-	if l.Bytes <= 0 {
-		l.Bytes = DefaultBytes
-	}
-	if l.QueueJobs <= 0 {
-		l.QueueJobs = l.Jobs
-	}
-	if l.QueueBytes <= 0 {
-		l.QueueBytes = l.Bytes
-	}
-	return l
+// Put takes jobs, all of them or, with an error, none. It does not wait for room: an
+// outbox at its limits returns an error that is [ErrFull], or pushes out older jobs. A
+// nil Pending means that the jobs are as safe as they will be.
+func (o *Outbox) Put(_ context.Context, jobs ...Job) (Pending, error) {
+	return o.put(jobs, false)
 }
 
-// Size is about what the job takes in memory, in bytes.
-func (j *Job) Size() int64 {
-	const fixed = 512 // the structs, the rendered action, the queue's share
-	n := fixed + len(j.Payload)
-	if m := j.Message; m != nil {
-		n += len(m.Payload) + len(m.Topic) + len(m.Props.Correlation)
-		for _, u := range m.Props.User {
-			n += len(u.Key) + len(u.Value)
+// PutAfter takes the jobs that come out of one that is in the outbox. They are not
+// refused for want of room: they come in the place of that one.
+func (o *Outbox) PutAfter(_ context.Context, jobs ...Job) (Pending, error) {
+	return o.put(jobs, true)
+}
+
+func (o *Outbox) put(jobs []Job, always bool) (Pending, error) {
+	o.mu.Lock()
+	if o.phase >= ended {
+		o.mu.Unlock()
+		o.metrics.refused("closed", len(jobs))
+		return nil, Closed()
+	}
+	if !always {
+		if err := o.room(jobs); err != nil {
+			o.mu.Unlock()
+			o.metrics.refused("full", len(jobs))
+			return nil, err
 		}
 	}
-	return int64(n)
+	if o.log == nil {
+		defer o.mu.Unlock()
+		for i := range jobs {
+			w := o.newWork(&jobs[i])
+			o.enter(o.reserve(w), w)
+		}
+		o.metrics.put.Add(float64(len(jobs)))
+		o.gauge()
+		return nil, nil
+	}
+	return o.putStored(jobs)
 }
 
-// ErrFull says that the outbox or one of its queues has as many jobs, or bytes of
-// them, as it may have.
-var ErrFull = errors.New("the outbox is full: functions take less than is published")
+// putStored puts jobs in the Log first. o.mu is held, and free when it returns.
+func (o *Outbox) putStored(jobs []Job) (Pending, error) {
+	works := make([]*Work, len(jobs))
+	entries := make([]Entry, len(jobs))
+	queues := make([]*queue, len(jobs))
+	for i := range jobs {
+		works[i] = o.newWork(&jobs[i])
+		entries[i] = works[i].Entry
+		queues[i] = o.reserve(works[i])
+	}
+	o.writers.Add(1) // Run does not close the Log under it
+	defer o.writers.Done()
+	o.mu.Unlock()
 
-// ErrClosed says that the outbox takes nothing more, because the server shuts down.
-var ErrClosed = errors.New("the outbox is closed: the server shuts down")
+	pending, err := o.log.Put(entries)
 
-// Refusal is an error of Put that carries the MQTT 5 reason code with which the
-// publisher is to be answered.
-type Refusal struct {
-	Err  error
-	Code byte
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	defer o.gauge()
+	if err != nil {
+		o.metrics.refused("store", len(jobs))
+		for i, w := range works {
+			o.release(queues[i], w)
+		}
+		return nil, err
+	}
+	o.metrics.put.Add(float64(len(jobs)))
+	// They are handed out before they are durable: what that may cost after a crash is
+	// an attempt too many, and nobody was told yet that the message is safe.
+	for i, w := range works {
+		o.enter(queues[i], w)
+	}
+	if pending == nil {
+		return nil, nil
+	}
+	return &stored{o, works, pending}, nil
 }
 
-// The reason codes of a PUBACK (MQTT 5, section 3.4.2.1).
-const (
-	codeImplementationSpecific = 0x83
-	codeQuotaExceeded          = 0x97
-)
+// stored is a Pending that takes back what could not be stored: its publisher will
+// send it again.
+type stored struct {
+	o       *Outbox
+	works   []*Work
+	pending Pending
+}
 
-// Closed is the refusal of what comes when the outbox takes nothing more.
-func Closed() *Refusal { return &Refusal{Err: ErrClosed, Code: codeImplementationSpecific} }
+func (s *stored) Then(f func(error)) {
+	s.pending.Then(func(err error) {
+		if err != nil {
+			s.o.mu.Lock()
+			for _, w := range s.works {
+				if s.o.waiting(w) {
+					s.o.remove(w)
+				}
+			}
+			s.o.gauge()
+			s.o.mu.Unlock()
+			s.o.metrics.refused("store", len(s.works))
+		}
+		f(err)
+	})
+}
 
-// Error is that of the cause.
-func (r *Refusal) Error() string { return r.Err.Error() }
+// newWork makes the next job's work. o.mu is held.
+func (o *Outbox) newWork(j *Job) *Work {
+	o.seq++
+	return newWork(Entry{Seq: o.seq, Job: *j})
+}
 
-// Unwrap is the cause.
-func (r *Refusal) Unwrap() error { return r.Err }
+// room reports why jobs do not fit, after it has pushed out older ones if the policy
+// says so. Those of one message are few, so that counting them per queue by walking is
+// cheaper than a map.
+func (o *Outbox) room(jobs []Job) error {
+	var bytes int64
+	for i := range jobs {
+		bytes += jobs[i].Size()
+		n, size := 1, jobs[i].Size()
+		for k := range i {
+			if jobs[k].Queue == jobs[i].Queue {
+				n++
+				size += jobs[k].Size()
+			}
+		}
+		q := o.queues[jobs[i].Queue]
+		for {
+			have, used := 0, int64(0)
+			if q != nil {
+				have, used = q.jobs, q.bytes
+			}
+			if n+have <= o.limits.QueueJobs && size+used <= o.limits.QueueBytes {
+				break
+			}
+			if q == nil || !o.pushOut(q) {
+				return &Refusal{Err: fmt.Errorf("%w: queue %s is at its limit", ErrFull, jobs[i].Queue), Code: codeQuotaExceeded}
+			}
+		}
+	}
+	for o.jobs+len(jobs) > o.limits.Jobs || o.bytes+bytes > o.limits.Bytes {
+		if len(jobs) > o.limits.Jobs || bytes > o.limits.Bytes || !o.pushOut(o.oldest()) {
+			return &Refusal{Err: ErrFull, Code: codeQuotaExceeded}
+		}
+	}
+	return nil
+}
 
-// ReasonCode is the MQTT 5 reason code.
-func (r *Refusal) ReasonCode() byte { return r.Code }
+// oldest is the queue that has the oldest waiting job; nil if none waits.
+func (o *Outbox) oldest() (q *queue) {
+	if !o.limits.DropOldest {
+		return nil
+	}
+	var first uint64
+	for _, candidate := range o.queues {
+		if w := o.firstWaiting(candidate); w != nil && (q == nil || w.Seq < first) {
+			q, first = candidate, w.Seq
+		}
+	}
+	return q
+}
+
+// firstWaiting is a queue's oldest job that does not run.
+func (o *Outbox) firstWaiting(q *queue) *Work {
+	for w := q.age.head; w != nil; w = w.link[byAge].next {
+		if o.waiting(w) {
+			return w
+		}
+	}
+	return nil
+}
+
+// pushOut makes a dead letter of a queue's oldest waiting job.
+func (o *Outbox) pushOut(q *queue) bool {
+	if q == nil || !o.limits.DropOldest {
+		return false
+	}
+	w := o.firstWaiting(q)
+	if w == nil {
+		return false
+	}
+	o.remove(w)
+	o.metrics.dropped("pushed_out")
+	w.State.Dead, w.State.Condition = time.Now(), PushedOut
+	o.bury(w)
+	o.doomed = append(o.doomed, w)
+	o.tellLater()
+	return true
+}
+
+// tellLater starts a goroutine that tells of what was pushed out, if there is none.
+func (o *Outbox) tellLater() {
+	if len(o.doomed) > 0 && !o.burying && o.worker != nil && o.phase < halted {
+		o.burying = true
+		o.workers.Go(o.tell)
+	}
+}
+
+// tell tells the worker, and the Log, of what was pushed out.
+func (o *Outbox) tell() {
+	for {
+		o.mu.Lock()
+		works := o.doomed
+		o.doomed = nil
+		if len(works) == 0 {
+			o.burying = false
+			o.mu.Unlock()
+			return
+		}
+		worker, ctx := o.worker, o.ctx
+		o.mu.Unlock()
+		for _, w := range works {
+			if worker != nil {
+				worker.GiveUp(ctx, w, PushedOut)
+			}
+			o.mu.Lock()
+			kept := w.letter
+			o.mu.Unlock()
+			o.writeDeath(w.Entry, kept)
+		}
+	}
+}
+
+// unlock frees the outbox and deletes from the Log what was given up meanwhile. The Log
+// is never called under the lock, because it calls back.
+func (o *Outbox) unlock() {
+	gone := o.gone
+	o.gone = nil
+	if o.log == nil || len(gone) == 0 || o.phase >= ended {
+		o.mu.Unlock()
+		return
+	}
+	o.writers.Add(1)
+	defer o.writers.Done()
+	o.mu.Unlock()
+	o.log.Delete(gone...)
+}
+
+// gauge sets the gauges. o.mu is held.
+func (o *Outbox) gauge() {
+	o.metrics.jobs.Set(float64(o.jobs))
+	o.metrics.bytes.Set(float64(o.bytes))
+}

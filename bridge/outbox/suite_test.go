@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/topicwire/topicwire/bridge/action"
 	"github.com/topicwire/topicwire/bridge/outbox"
@@ -21,12 +22,55 @@ type settings struct {
 	limits      outbox.Limits
 	concurrency func(queue string) int
 	drain       time.Duration
+	letters     *outbox.LetterLimits
+	gate        func(queue string) (int, time.Time)
+	metrics     prometheus.Registerer
+}
+
+func (s settings) options() outbox.Options {
+	o := outbox.Options{Limits: s.limits, Drain: s.drain, Letters: s.letters, Gate: s.gate, Metrics: s.metrics}
+	if s.concurrency != nil {
+		o.Gate = func(queue string) (int, time.Time) { return s.concurrency(queue), time.Time{} }
+	}
+	return o
+}
+
+// worker is a Worker as small as can be.
+type worker struct {
+	restore func([]*outbox.Work)
+	do      func(ctx context.Context, batch []*outbox.Work)
+	giveUp  func(w *outbox.Work, why outbox.Condition)
+}
+
+func (w worker) Restore(all []*outbox.Work) {
+	if w.restore != nil {
+		w.restore(all)
+	}
+}
+
+func (w worker) Do(ctx context.Context, batch []*outbox.Work) { w.do(ctx, batch) }
+
+func (w worker) GiveUp(_ context.Context, one *outbox.Work, why outbox.Condition) {
+	if w.giveUp != nil {
+		w.giveUp(one, why)
+	}
+}
+
+// each makes a worker of a func that does one job; an error means that it is undone.
+func each(do func(context.Context, outbox.Job) error) worker {
+	return worker{do: func(ctx context.Context, batch []*outbox.Work) {
+		for _, w := range batch {
+			if err := do(ctx, w.Job); err != nil {
+				w.Result.Verdict = outbox.Undone
+			}
+		}
+	}}
 }
 
 // suite is the behaviour of every outbox. open makes an empty one.
-func suite(t *testing.T, open func(testing.TB, settings) outbox.Outbox) {
+func suite(t *testing.T, open func(testing.TB, settings) *outbox.Outbox) {
 	t.Helper()
-	for name, f := range map[string]func(*testing.T, func(testing.TB, settings) outbox.Outbox){
+	for name, f := range map[string]func(*testing.T, func(testing.TB, settings) *outbox.Outbox){
 		"hands out what was put, whole and once": testWhole,
 		"order within a queue":                   testOrder,
 		"concurrency of a queue":                 testConcurrency,
@@ -42,7 +86,7 @@ func suite(t *testing.T, open func(testing.TB, settings) outbox.Outbox) {
 }
 
 // patience ends a test whose outbox never does what it waits for.
-const patience = 30 * time.Second
+const patience = 10 * time.Second
 
 func job(queue string, n int) outbox.Job {
 	return outbox.Job{
@@ -52,19 +96,19 @@ func job(queue string, n int) outbox.Job {
 			Message: &message.Message{ID: "m", Topic: "a/b", Payload: []byte{0, 255}, QoS: 1, Props: message.Properties{User: []message.UserProperty{{Key: "k", Value: "v"}}}},
 			Payload: fmt.Appendf(nil, `{"n":%d}`, n),
 		},
-		Stage: outbox.Act, Queue: queue, Accepted: time.Unix(1_700_000_000, 5).UTC(),
+		Stage: outbox.Act, Queue: queue, Accepted: time.Now().UTC().Round(0),
 	}
 }
 
 // put puts jobs and waits until they are safe.
-func put(tb testing.TB, o outbox.Outbox, jobs ...outbox.Job) {
+func put(tb testing.TB, o *outbox.Outbox, jobs ...outbox.Job) {
 	tb.Helper()
 	if err := tryPut(context.Background(), o, jobs...); err != nil {
 		tb.Fatal(err)
 	}
 }
 
-func tryPut(ctx context.Context, o outbox.Outbox, jobs ...outbox.Job) error {
+func tryPut(ctx context.Context, o *outbox.Outbox, jobs ...outbox.Job) error {
 	pending, err := o.Put(ctx, jobs...)
 	if err != nil || pending == nil {
 		return err
@@ -75,11 +119,16 @@ func tryPut(ctx context.Context, o outbox.Outbox, jobs ...outbox.Job) error {
 }
 
 // run starts o and returns what stops it and gives the error of Run.
-func run(tb testing.TB, o outbox.Outbox, do func(context.Context, outbox.Job) error) (stop func() error) {
+func run(tb testing.TB, o *outbox.Outbox, do func(context.Context, outbox.Job) error) (stop func() error) {
+	tb.Helper()
+	return runWorker(tb, o, each(do))
+}
+
+func runWorker(tb testing.TB, o *outbox.Outbox, w outbox.Worker) (stop func() error) {
 	tb.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- o.Run(ctx, do) }()
+	go func() { ended <- o.Run(ctx, w) }()
 	var once sync.Once
 	var err error
 	stop = func() error {
@@ -101,7 +150,7 @@ func receive[T any](tb testing.TB, c <-chan T, what string) (v T) {
 	return v
 }
 
-func testWhole(t *testing.T, open func(testing.TB, settings) outbox.Outbox) {
+func testWhole(t *testing.T, open func(testing.TB, settings) *outbox.Outbox) {
 	t.Helper()
 	o := open(t, settings{concurrency: func(string) int { return 4 }})
 	want := map[string]outbox.Job{}
@@ -136,7 +185,7 @@ func testWhole(t *testing.T, open func(testing.TB, settings) outbox.Outbox) {
 	}
 }
 
-func testOrder(t *testing.T, open func(testing.TB, settings) outbox.Outbox) {
+func testOrder(t *testing.T, open func(testing.TB, settings) *outbox.Outbox) {
 	t.Helper()
 	o := open(t, settings{})
 	done := make(chan string, 300)
@@ -154,7 +203,7 @@ func testOrder(t *testing.T, open func(testing.TB, settings) outbox.Outbox) {
 	}
 }
 
-func testConcurrency(t *testing.T, open func(testing.TB, settings) outbox.Outbox) {
+func testConcurrency(t *testing.T, open func(testing.TB, settings) *outbox.Outbox) {
 	t.Helper()
 	o := open(t, settings{concurrency: func(string) int { return 3 }})
 	started, release := make(chan string, 10), make(chan struct{})
@@ -179,7 +228,7 @@ func testConcurrency(t *testing.T, open func(testing.TB, settings) outbox.Outbox
 	}
 }
 
-func testStuckQueue(t *testing.T, open func(testing.TB, settings) outbox.Outbox) {
+func testStuckQueue(t *testing.T, open func(testing.TB, settings) *outbox.Outbox) {
 	t.Helper()
 	o := open(t, settings{concurrency: func(string) int { return 2 }})
 	stuck := make(chan struct{})
@@ -208,9 +257,9 @@ func testStuckQueue(t *testing.T, open func(testing.TB, settings) outbox.Outbox)
 	}
 }
 
-func testLimits(t *testing.T, open func(testing.TB, settings) outbox.Outbox) {
+func testLimits(t *testing.T, open func(testing.TB, settings) *outbox.Outbox) {
 	t.Helper()
-	refused := func(o outbox.Outbox, jobs ...outbox.Job) {
+	refused := func(o *outbox.Outbox, jobs ...outbox.Job) {
 		t.Helper()
 		err := tryPut(context.Background(), o, jobs...)
 		var coded interface{ ReasonCode() byte }
@@ -250,7 +299,7 @@ func testLimits(t *testing.T, open func(testing.TB, settings) outbox.Outbox) {
 	}
 }
 
-func testQueueLimits(t *testing.T, open func(testing.TB, settings) outbox.Outbox) {
+func testQueueLimits(t *testing.T, open func(testing.TB, settings) *outbox.Outbox) {
 	t.Helper()
 	o := open(t, settings{limits: outbox.Limits{QueueJobs: 2}})
 	put(t, o, job("a", 0), job("a", 1))
@@ -264,7 +313,7 @@ func testQueueLimits(t *testing.T, open func(testing.TB, settings) outbox.Outbox
 	put(t, o, job("b", 1))
 }
 
-func testPutWithin(t *testing.T, open func(testing.TB, settings) outbox.Outbox) {
+func testPutWithin(t *testing.T, open func(testing.TB, settings) *outbox.Outbox) {
 	t.Helper()
 	o := open(t, settings{})
 	done := make(chan int, 100)
@@ -287,7 +336,7 @@ func testPutWithin(t *testing.T, open func(testing.TB, settings) outbox.Outbox) 
 	}
 }
 
-func testDrain(t *testing.T, open func(testing.TB, settings) outbox.Outbox) {
+func testDrain(t *testing.T, open func(testing.TB, settings) *outbox.Outbox) {
 	t.Helper()
 	o := open(t, settings{drain: patience})
 	started, release := make(chan struct{}, 10), make(chan struct{})
@@ -314,7 +363,7 @@ func testDrain(t *testing.T, open func(testing.TB, settings) outbox.Outbox) {
 	}
 }
 
-func testDrainLimit(t *testing.T, open func(testing.TB, settings) outbox.Outbox) {
+func testDrainLimit(t *testing.T, open func(testing.TB, settings) *outbox.Outbox) {
 	t.Helper()
 	o := open(t, settings{drain: time.Millisecond})
 	started := make(chan struct{}, 1)

@@ -2,11 +2,13 @@ package auth
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/netip"
 	"reflect"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,6 +30,9 @@ type Options struct {
 	// Keys is the table of access keys that sigv4 looks in, besides those of its
 	// configuration; nil = an empty one.
 	Keys *Keys
+	// CheckCertificates reports whether a client's certificates, its own first, are good
+	// now; nil = those of the handshake are good for ever.
+	CheckCertificates func(certs []*x509.Certificate) error
 	// Invoke calls the functions of authorizers.
 	Invoke Invoke
 	// Authorize gives a principal that a method has named its Policy: it returns it, or a
@@ -117,6 +122,14 @@ func (a *Authenticator) Prepare(cfg Config) (*Set, error) {
 		s.chain = Chain{Anonymous{}}
 		s.methods = []entry{{name: nameAnonymous, Method: Anonymous{}}}
 	}
+	if !slices.ContainsFunc(cfg.Methods, func(m MethodConfig) bool { return m.SigV4 != nil }) {
+		// Keys that this server has given out itself, to functions' processes, are good
+		// whatever is configured for others.
+		own := newSigV4(SigV4Config{}, a.options.Keys, a.now)
+		own.only = true
+		s.chain = append(Chain{own}, s.chain...)
+		s.methods = append(s.methods, entry{name: nameSigV4, Method: own})
+	}
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
@@ -161,6 +174,13 @@ func (a *Authenticator) entry(old *Set, cfg MethodConfig, limits BruteForceConfi
 	case cfg.JWT != nil:
 		e.name = nameJWT
 		e.Method, err = newJWT(*cfg.JWT, a.options.Log, a.metrics, a.now)
+	case cfg.X509 != nil:
+		e.name, e.Method = nameX509, newX509(*cfg.X509, a.options.CheckCertificates)
+	case cfg.SigV4 != nil:
+		e.name, e.Method = nameSigV4, newSigV4(*cfg.SigV4, a.options.Keys, a.now)
+	case cfg.Authorizer != nil:
+		e.name = nameAuthorizer
+		e.Method, err = newAuthorizers(*cfg.Authorizer, a.options.Invoke, a.metrics, a.now)
 	default:
 		err = errors.New("the method is empty")
 	}
@@ -304,9 +324,12 @@ func (a *Authenticator) authorize(ctx context.Context, p *Principal, c *Credenti
 // gone, a method that is no longer configured: their connections have to end. Expires is
 // the connection's to watch.
 func (a *Authenticator) Recheck(p *Principal) error {
-	err := refuse(p.Method, p.Name, "the method is no longer configured")
+	err, method := refuse(p.Method, p.Name, "the method is no longer configured"), p.Method
+	if _, signed := p.proof.(Key); signed {
+		method = nameSigV4 // whatever the key's principal says of itself
+	}
 	for _, e := range a.current.Load().methods {
-		if e.name != p.Method {
+		if e.name != method {
 			continue
 		}
 		r, ok := e.Method.(rechecker)

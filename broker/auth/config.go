@@ -17,9 +17,12 @@ type Config struct {
 
 // MethodConfig is one method: an object with exactly one key, its kind.
 type MethodConfig struct {
-	Anonymous *AnonymousConfig `yaml:"anonymous" jsonschema_description:"Everybody, without credentials; only while every listener is on loopback. Put it last."`
-	Password  *PasswordConfig  `yaml:"password" jsonschema_description:"User names and passwords of a file that topicwire passwd (or htpasswd -B) writes."`
-	JWT       *JWTConfig       `yaml:"jwt" jsonschema_description:"JSON Web Tokens, as the password or in a WebSocket's or HTTP request's header, query or cookie."`
+	Anonymous  *AnonymousConfig  `yaml:"anonymous" jsonschema_description:"Everybody, without credentials; only while every listener is on loopback. Put it last."`
+	Password   *PasswordConfig   `yaml:"password" jsonschema_description:"User names and passwords of a file that topicwire passwd (or htpasswd -B) writes."`
+	JWT        *JWTConfig        `yaml:"jwt" jsonschema_description:"JSON Web Tokens, as the password or in a WebSocket's or HTTP request's header, query or cookie."`
+	X509       *X509Config       `yaml:"x509" jsonschema_description:"Client certificates (mutual TLS), as far as listen.tls accepts them."`
+	SigV4      *SigV4Config      `yaml:"sigv4" jsonschema_description:"AWS Signature Version 4: presigned WebSocket URLs and signed requests, with the access keys listed here."`
+	Authorizer *AuthorizerConfig `yaml:"authorizer" jsonschema_description:"Functions that decide, with the event and the result of AWS IoT's custom authorizers."`
 }
 
 // AnonymousConfig has no settings.
@@ -27,9 +30,12 @@ type AnonymousConfig struct{}
 
 // The names of the methods, in the configuration and in Principal.Method.
 const (
-	nameAnonymous = "anonymous"
-	namePassword  = "password"
-	nameJWT       = "jwt"
+	nameAnonymous  = "anonymous"
+	namePassword   = "password"
+	nameJWT        = "jwt"
+	nameX509       = "x509"
+	nameSigV4      = "sigv4"
+	nameAuthorizer = "authorizer"
 )
 
 // names are the kinds that m has keys of: one, if it is right.
@@ -42,6 +48,9 @@ func (m *MethodConfig) names() []string {
 		{nameAnonymous, m.Anonymous != nil},
 		{namePassword, m.Password != nil},
 		{nameJWT, m.JWT != nil},
+		{nameX509, m.X509 != nil},
+		{nameSigV4, m.SigV4 != nil},
+		{nameAuthorizer, m.Authorizer != nil},
 	} {
 		if k.set {
 			names = append(names, k.name)
@@ -54,7 +63,7 @@ func (m *MethodConfig) names() []string {
 func (m MethodConfig) Check(report func(path, problem, remedy string)) {
 	switch names := m.names(); len(names) {
 	case 0:
-		report("", "the method is empty", "write one of anonymous: {}, password, jwt, with its settings")
+		report("", "the method is empty", "write one of anonymous: {}, password, jwt, x509: {}, sigv4, authorizer, with its settings")
 	case 1:
 	default:
 		report("", "one method has "+strings.Join(names, " and "), "make an item of each: a list item with one key")
@@ -73,8 +82,8 @@ func (c Config) Check(report func(path, problem, remedy string)) {
 			break
 		}
 		for _, name := range m.names() {
-			if seen[name] && name == namePassword {
-				report(fmt.Sprintf("methods[%d]", i), "there is a second "+name, "keep one: it refuses what it does not know, so that another would never be asked")
+			if seen[name] && name != nameJWT && name != nameAnonymous {
+				report(fmt.Sprintf("methods[%d]", i), "there is a second "+name, "keep one: the first decides about everybody of its kind, and the second would never be asked")
 			}
 			seen[name] = true
 		}
@@ -110,6 +119,15 @@ func (c *Config) Paths() []*string {
 		if m.JWT != nil {
 			for k := range m.JWT.Keys {
 				paths = append(paths, &m.JWT.Keys[k])
+			}
+		}
+	}
+	for i := range c.Methods {
+		if a := c.Methods[i].Authorizer; a != nil {
+			for _, one := range a.Authorizers {
+				for k := range one.SigningKeys { // a slice is shared with the map's value
+					paths = append(paths, &one.SigningKeys[k])
+				}
 			}
 		}
 	}

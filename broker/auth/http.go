@@ -1,7 +1,9 @@
 package auth
 
 import (
+	"bytes"
 	"errors"
+	"io"
 	"net/http"
 	"net/netip"
 
@@ -31,6 +33,16 @@ func CredentialsOf(r *http.Request) *Credentials {
 	c := &Credentials{Listener: "http", Via: message.ViaHTTP, TLS: r.TLS, Request: r}
 	if remote, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
 		c.Remote = netip.AddrPortFrom(remote.Addr().Unmap(), remote.Port())
+	}
+	if r.Body != nil && r.Body != http.NoBody {
+		c.Body = func() ([]byte, error) {
+			body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, maxSignedBody))
+			if err != nil {
+				return nil, err
+			}
+			r.Body = sameBytes{bytes.NewReader(body)}
+			return body, nil
+		}
 	}
 	if user, password, ok := r.BasicAuth(); ok {
 		c.Username, c.HasUsername, c.Password = user, true, []byte(password)

@@ -169,7 +169,7 @@ func TestJWTClaims(t *testing.T) {
 // What attackers send: each must be refused, and none of it logged.
 func TestJWTAttacks(t *testing.T) {
 	t.Parallel()
-	i := newIssuer(t)
+	i, other := newIssuer(t), newIssuer(t)
 	public := i.pem(t)
 	for _, cfg := range []auth.JWTConfig{
 		{Keys: []string{write(t, "keys.pem", public)}},
@@ -189,7 +189,6 @@ func TestJWTAttacks(t *testing.T) {
 		}
 		b.lets(token(good), "ada")
 		parts := strings.Split(good, ".")
-		other := newIssuer(t)
 		rsaDER := must(x509.MarshalPKIXPublicKey(i.rsa.Public()))
 		attacks := map[string]string{
 			"alg none":                              none("none"),

@@ -15,7 +15,7 @@ type JWTConfig struct {
 	JWKS       string        `yaml:"jwks" jsonschema:"example=https://login.example.com/.well-known/jwks.json" jsonschema_description:"Where the issuer publishes its keys (a JSON Web Key Set)."`
 	Refresh    time.Duration `yaml:"refresh" jsonschema:"example=1h" jsonschema_description:"How often jwks is fetched; 1h by default. A key that is not in it causes a fetch too, every 30 seconds at most."`
 	Keys       []string      `yaml:"keys" jsonschema:"example=issuer.pem" jsonschema_description:"Files with keys: public keys or certificates in PEM, or a JSON Web Key Set. Reloaded when they change."`
-	Secret     string        `yaml:"secret" jsonschema:"example=${JWT_SECRET}" jsonschema_description:"The secret of tokens that are signed with HS256, HS384 or HS512: at least 32 bytes."`
+	Secret     string        `yaml:"secret" secret:"true" jsonschema:"example=${JWT_SECRET}" jsonschema_description:"The secret of tokens that are signed with HS256, HS384 or HS512: at least 32 bytes."`
 	Algorithms []string      `yaml:"algorithms" jsonschema:"example=RS256,enum=HS256,enum=HS384,enum=HS512,enum=RS256,enum=RS384,enum=RS512,enum=PS256,enum=PS384,enum=PS512,enum=ES256,enum=ES384,enum=ES512,enum=EdDSA" jsonschema_description:"Which signatures count; by default those that the keys are for."`
 	Issuer     string        `yaml:"issuer" jsonschema:"example=https://login.example.com/" jsonschema_description:"What the claim iss has to be. A token of another issuer is left to the next method."`
 	Audience   []string      `yaml:"audience" jsonschema:"example=topicwire" jsonschema_description:"What the claim aud has to have one of."`

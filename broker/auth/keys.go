@@ -8,6 +8,8 @@ type Key struct {
 	ID string
 	// Secret is the secret access key; it never leaves the table but for a comparison.
 	Secret string
+	// Token is the session token that goes with a temporary key; "" = none is asked for.
+	Token string
 	// Principal is whoever signs with the key.
 	Principal *Principal
 }

@@ -111,6 +111,12 @@ func (c PolicyConfig) Check(report func(path, problem, remedy string)) {
 	}
 }
 
+// BringsPolicies reports whether a method gives its principals policies of their own, so
+// that they need none attached.
+func (c *Config) BringsPolicies() bool {
+	return slices.ContainsFunc(c.Methods, func(m MethodConfig) bool { return slices.Contains(m.names(), "authorizer") })
+}
+
 // suggest is the remedy for the name of a policy that does not exist.
 func (c PolicyConfig) suggest(name string) string {
 	known := slices.Sorted(maps.Keys(c.Policies))

@@ -3,6 +3,8 @@ package iotdata
 import (
 	"net/http"
 	"strings"
+
+	"github.com/topicwire/topicwire/broker/auth"
 )
 
 // connectionInfo is the answer of GetConnection.
@@ -26,7 +28,7 @@ func (c *call) getConnection() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := c.client(actionGetConnection); err != nil {
+	if err := c.client(auth.GetConnection); err != nil {
 		return nil, err
 	}
 	info, ok := c.o.Broker.Client(c.name)
@@ -59,7 +61,7 @@ func (c *call) deleteConnection() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := c.client(actionDelConnection); err != nil {
+	if err := c.client(auth.DeleteConnection); err != nil {
 		return nil, err
 	}
 	return nil, c.o.Broker.Kick(c.name, clean, noWill)
@@ -80,7 +82,7 @@ func (c *call) listSubscriptions() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := c.client(actionSubscriptions); err != nil {
+	if err := c.client(auth.ListSubscriptions); err != nil {
 		return nil, err
 	}
 	all, ok := c.o.Broker.Subscriptions(c.name)
@@ -102,11 +104,11 @@ func (c *call) listSubscriptions() (any, error) {
 }
 
 // client checks what the path names and whether the caller may do action to it.
-func (c *call) client(action string) error {
+func (c *call) client(action auth.Action) error {
 	if c.name == "" || strings.HasPrefix(c.name, "$") {
 		return invalid("clientId is empty or begins with $")
 	}
-	return c.may(action, "client/"+c.name)
+	return c.may(action, c.name)
 }
 
 func (c *call) noClient() error {

@@ -22,6 +22,7 @@ const (
 	typeForbidden   = "ForbiddenException"
 	typeNotFound    = "ResourceNotFoundException"
 	typeTooLarge    = "RequestEntityTooLargeException"
+	typeThrottled   = "ThrottlingException"
 	typeUnavailable = "ServiceUnavailableException"
 )
 
@@ -39,7 +40,7 @@ func refused(code byte, err error) *Error {
 	case 0x95: // packet too large
 		return &Error{http.StatusRequestEntityTooLarge, typeTooLarge, err.Error()}
 	case 0x97: // quota exceeded
-		return &Error{http.StatusTooManyRequests, "ThrottlingException", err.Error()}
+		return &Error{http.StatusTooManyRequests, typeThrottled, err.Error()}
 	default:
 		return &Error{http.StatusServiceUnavailable, typeUnavailable, err.Error()}
 	}

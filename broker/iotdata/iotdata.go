@@ -22,7 +22,6 @@ import (
 
 	"github.com/topicwire/topicwire/broker"
 	"github.com/topicwire/topicwire/broker/auth"
-	"github.com/topicwire/topicwire/broker/auth/policy"
 	"github.com/topicwire/topicwire/message"
 )
 
@@ -69,12 +68,9 @@ type Options struct {
 	// Broker does the work.
 	Broker Broker
 	// Authenticate says who makes a request, whose body has been read already. An error
-	// that is [auth.ErrRefused] or [auth.ErrNotMine] refuses it with 403 and its text.
+	// that is an *[Error] is answered as such, any other one as [auth.HTTPStatus] says,
+	// and its text goes to the log.
 	Authenticate func(r *http.Request, body []byte) (Caller, error)
-	// May says whether a principal may do what AWS calls action, for instance
-	// "iot:RetainPublish", to a resource such as "topic/a/b" or "client/ada"; nil asks
-	// the principal's own policies: see [May].
-	May func(p *auth.Principal, action, resource string) bool
 	// MaxPayload is the largest message that is read, in bytes; 128 KB, which is AWS's
 	// limit, if 0.
 	MaxPayload int
@@ -98,9 +94,6 @@ func New(o Options) *Handler {
 	if o.MaxPayload <= 0 {
 		o.MaxPayload = defaultPayload
 	}
-	if o.May == nil {
-		o.May = May
-	}
 	h := &Handler{o: o, requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "topicwire_iotdata_requests_total",
 		Help: "Requests to the AWS IoT data plane, by operation and error type; ok for none.",
@@ -110,26 +103,6 @@ func New(o Options) *Handler {
 	}
 	return h
 }
-
-// May is what a principal may do by its own policies.
-func May(p *auth.Principal, action, resource string) bool {
-	a, known := policy.ActionOf(action)
-	_, name, _ := strings.Cut(resource, "/")
-	return known && p.May(a, name)
-}
-
-// The actions, as AWS's policies name them.
-// (https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsiot.html)
-const (
-	actionPublish       = "iot:Publish"
-	actionRetainPublish = "iot:RetainPublish"
-	actionGetRetained   = "iot:GetRetainedMessage"
-	actionListRetained  = "iot:ListRetainedMessages"
-	actionGetConnection = "iot:GetConnection"
-	actionDelConnection = "iot:DeleteConnection"
-	actionSubscriptions = "iot:ListSubscriptions"
-	actionDirect        = "iot:SendDirectMessage"
-)
 
 // The beginnings of the door's paths.
 const (
@@ -196,10 +169,29 @@ func (c *call) serve() (name string, answer any, err error) {
 		return op.name, nil, err
 	}
 	if c.caller, err = c.o.Authenticate(c.r, c.body); err != nil {
-		return op.name, nil, err
+		return op.name, nil, c.stranger(err)
 	}
 	answer, err = op.do(c)
 	return op.name, answer, err
+}
+
+// stranger is the answer for a caller whom nobody knows.
+func (c *call) stranger(err error) error {
+	var own *Error
+	if errors.As(err, &own) {
+		return own
+	}
+	c.o.Log.Debug().Err(err).Str("remote", c.r.RemoteAddr).Msg("the caller of the IoT data plane was refused")
+	switch auth.HTTPStatus(err) {
+	case http.StatusUnauthorized:
+		return &Error{http.StatusForbidden, typeForbidden, "Missing Authentication Token"}
+	case http.StatusForbidden:
+		return &Error{http.StatusForbidden, typeForbidden, "the credentials are refused"}
+	case http.StatusTooManyRequests:
+		return &Error{http.StatusTooManyRequests, typeThrottled, "too many wrong credentials"}
+	default:
+		return &Error{http.StatusServiceUnavailable, typeUnavailable, "the credentials cannot be checked now"}
+	}
 }
 
 // route finds the operation, and what the path names. SDKs escape the slashes in a
@@ -263,19 +255,13 @@ func (c *call) readBody() ([]byte, error) {
 	return body, nil
 }
 
-// may fails unless the caller may do action to the resource.
-func (c *call) may(action, resource string) error {
-	if c.o.May(c.caller.Principal, action, resource) {
+// may fails unless the caller may do action to what is called name.
+func (c *call) may(action auth.Action, name string) error {
+	d := c.caller.Principal.Decide(action, name)
+	if d.Allowed {
 		return nil
 	}
-	why := "not allowed: " + action + " on " + resource
-	if a, known := policy.ActionOf(action); known {
-		_, name, _ := strings.Cut(resource, "/")
-		if d := c.caller.Principal.Decide(a, name); !d.Allowed {
-			why = d.String()
-		}
-	}
-	return &Error{http.StatusForbidden, typeForbidden, why}
+	return &Error{http.StatusForbidden, typeForbidden, d.String()}
 }
 
 func (c *call) write(w http.ResponseWriter, status int, v any) {
@@ -304,8 +290,6 @@ func describe(err error) *Error {
 	switch {
 	case errors.As(err, &own):
 		return own
-	case errors.Is(err, auth.ErrRefused), errors.Is(err, auth.ErrNotMine):
-		return &Error{http.StatusForbidden, typeForbidden, err.Error()}
 	case errors.Is(err, broker.ErrNoClient), errors.Is(err, broker.ErrNotConnected):
 		return &Error{http.StatusNotFound, typeNotFound, err.Error()}
 	case errors.Is(err, broker.ErrMayNotReceive):

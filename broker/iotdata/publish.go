@@ -8,6 +8,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/topicwire/topicwire/broker/auth"
 	"github.com/topicwire/topicwire/message"
 )
 
@@ -31,11 +32,11 @@ func (c *call) publish() (any, error) {
 	if m.Retain, err = c.flag("retain"); err != nil {
 		return nil, err
 	}
-	if err := c.may(actionPublish, "topic/"+m.Topic); err != nil {
+	if err := c.may(auth.Publish, m.Topic); err != nil {
 		return nil, err
 	}
 	if m.Retain {
-		if err := c.may(actionRetainPublish, "topic/"+m.Topic); err != nil {
+		if err := c.may(auth.RetainPublish, m.Topic); err != nil {
 			return nil, err
 		}
 	}
@@ -69,7 +70,7 @@ func (c *call) sendDirect() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := c.client(actionDirect); err != nil {
+	if err := c.client(auth.SendDirectMessage); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(c.r.Context(), time.Duration(seconds)*time.Second)

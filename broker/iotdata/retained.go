@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"net/http"
 
+	"github.com/topicwire/topicwire/broker/auth"
 	"github.com/topicwire/topicwire/message"
 )
 
@@ -20,7 +21,7 @@ func (c *call) getRetained() (any, error) {
 	if err := message.ValidateTopic(c.name); err != nil {
 		return nil, invalid("%v", err)
 	}
-	if err := c.may(actionGetRetained, "topic/"+c.name); err != nil {
+	if err := c.may(auth.GetRetainedMessage, c.name); err != nil {
 		return nil, err
 	}
 	m := c.o.Broker.Retained(c.name)
@@ -58,7 +59,7 @@ func (c *call) listRetained() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := c.may(actionListRetained, "*"); err != nil {
+	if err := c.may(auth.ListRetainedMessages, ""); err != nil {
 		return nil, err
 	}
 	found := c.o.Broker.RetainedPage(after, n+1)

@@ -16,16 +16,19 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// Certificates is a server certificate kept in files. Run reloads it when they
-// change; connections that are open keep what they have. A new certificate that
-// cannot be used leaves the old one in place.
+// Certificates is a server certificate kept in files, and what decides on those of
+// clients. Run reloads both when the files change; connections that are open keep what
+// they have. Files that cannot be used leave what was read before in place.
 type Certificates struct {
 	cfg     TLSConfig
 	log     zerolog.Logger
 	current atomic.Pointer[tls.Certificate]
+	clients atomic.Pointer[clientTrust] // nil = clients are asked for none
+	changed func()                      // told when clients has changed
 
-	mu  sync.Mutex
-	pem [2][]byte // the files' contents when last read
+	mu   sync.Mutex
+	pem  [2][]byte // the files' contents when last read
+	seen []byte    // the same of clients
 }
 
 // NewCertificates loads the files. The error says which one is wrong and how.
@@ -37,22 +40,49 @@ func NewCertificates(cfg TLSConfig, log zerolog.Logger) (*Certificates, error) {
 	return c, nil
 }
 
-// TLSConfig serves whatever certificate is current, with TLS 1.2 or later. Each
-// call makes a new one, for the caller to complete (client certificates, NextProtos).
+// OnClientsChanged sets a func that is called when other client certificates are good
+// than before, so that connections can be asked about again. Set it before Run.
+func (c *Certificates) OnClientsChanged(f func()) { c.changed = f }
+
+// TLSConfig serves whatever certificate is current, with TLS 1.2 or later and the
+// cipher suites that crypto/tls thinks safe. It is for MQTT: of the protocols that a
+// client may offer (ALPN) it knows those of AWS IoT. Each call makes a new one.
 func (c *Certificates) TLSConfig() *tls.Config {
-	return &tls.Config{
+	return c.config(alpnMQTTCertificate, alpnMQTT)
+}
+
+// SharedTLSConfig is TLSConfig for a port on which HTTP and MQTT are spoken: see [Shared].
+func (c *Certificates) SharedTLSConfig() *tls.Config {
+	return c.config(alpnMQTTCertificate, alpnMQTT, alpnHTTPCertificate, alpnHTTP)
+}
+
+func (c *Certificates) config(protocols ...string) *tls.Config {
+	cfg := &tls.Config{
 		MinVersion: tls.VersionTLS12,
+		NextProtos: protocols,
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 			return c.current.Load(), nil
 		},
 	}
+	c.complete(cfg)
+	return cfg
 }
 
 // Reload reads the files now and reports whether they held something new. After an
-// error the certificate of before stays in use.
+// error what was read before stays in use.
 func (c *Certificates) Reload() (changed bool, err error) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
+	own, err1 := c.reloadOwn()
+	clients, err2 := c.reloadClients()
+	c.mu.Unlock()
+	if clients && c.changed != nil {
+		c.changed()
+	}
+	return own || clients, errors.Join(err1, err2)
+}
+
+// reloadOwn reads the server's certificate; c.mu is held.
+func (c *Certificates) reloadOwn() (changed bool, err error) {
 	cert, err := os.ReadFile(c.cfg.Cert)
 	if err != nil {
 		return false, fmt.Errorf("listen: cannot read the certificate: %w", err)
@@ -70,6 +100,24 @@ func (c *Certificates) Reload() (changed bool, err error) {
 	}
 	c.pem = [2][]byte{cert, key}
 	c.current.Store(&pair)
+	return true, nil
+}
+
+// reloadClients reads what decides on client certificates; c.mu is held.
+func (c *Certificates) reloadClients() (changed bool, err error) {
+	if !c.cfg.AsksClients() {
+		return false, nil
+	}
+	var seen bytes.Buffer
+	t, err := c.cfg.clientTrust(&seen)
+	if err != nil || c.seen != nil && bytes.Equal(seen.Bytes(), c.seen) {
+		return false, err
+	}
+	if !t.stale.IsZero() && t.stale.Before(time.Now()) {
+		c.log.Warn().Str("client_crl", c.cfg.ClientCRL).Time("due", t.stale).Msg("the revocation list is out of date: what was revoked since is not known")
+	}
+	c.seen = seen.Bytes()
+	c.clients.Store(t)
 	return true, nil
 }
 
@@ -120,7 +168,14 @@ func (c *Certificates) Run(ctx context.Context) error {
 
 // watch looks at the folders, not the files: a file that is replaced is another one.
 func (c *Certificates) watch(w *fsnotify.Watcher) {
-	for _, file := range []string{c.cfg.Cert, c.cfg.Key} {
+	for _, path := range c.cfg.Paths() {
+		file := *path
+		if file == "" {
+			continue
+		}
+		if info, err := os.Stat(file); err == nil && info.IsDir() {
+			file = filepath.Join(file, "x") // what is in it
+		}
 		dirs := []string{filepath.Dir(file)}
 		if real, err := filepath.EvalSymlinks(file); err == nil {
 			dirs = append(dirs, filepath.Dir(real))

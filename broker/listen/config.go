@@ -96,10 +96,34 @@ func (c Config) Check(report func(path, problem, remedy string)) {
 	}
 }
 
-// TLSConfig names the files of a certificate.
+// TLSConfig names the files of a certificate, and those that decide which clients'
+// certificates are good.
 type TLSConfig struct {
 	Cert string `yaml:"cert" jsonschema:"example=server.pem" jsonschema_description:"PEM file with the server's certificate and its intermediates; reloaded when it changes."`
 	Key  string `yaml:"key" jsonschema:"example=server.key" jsonschema_description:"PEM file with the certificate's private key; reloaded when it changes."`
+
+	ClientCA           string   `yaml:"client_ca" jsonschema:"example=ca.pem" jsonschema_description:"PEM file with the authorities whose client certificates are good. With it clients are asked for a certificate; reloaded when it changes, as are the next two."`
+	ClientCertificates []string `yaml:"client_certificates" jsonschema:"example=devices" jsonschema_description:"Client certificates that are good whoever signed them, as AWS IoT registers them: PEM files, or folders with .pem, .crt and .cer files."`
+	ClientCRL          string   `yaml:"client_crl" jsonschema:"example=ca.crl" jsonschema_description:"File with revocation lists of the authorities, PEM or DER. One that is out of date still holds, and the log says so."`
+	ClientAuth         string   `yaml:"client_auth" jsonschema:"enum=request,enum=require" jsonschema_description:"request (default): a client may connect without a certificate, and authenticate otherwise. require: it may not. Clients that ask for x-amzn-mqtt-ca or x-amzn-http-ca (ALPN) need one in any case."`
+}
+
+// What ClientAuth may be.
+const (
+	ClientAuthRequest = "request"
+	ClientAuthRequire = "require"
+)
+
+// AsksClients reports whether clients are asked for a certificate.
+func (c *TLSConfig) AsksClients() bool { return c.ClientCA != "" || len(c.ClientCertificates) > 0 }
+
+// Paths are the fields that name files.
+func (c *TLSConfig) Paths() []*string {
+	paths := []*string{&c.Cert, &c.Key, &c.ClientCA, &c.ClientCRL}
+	for i := range c.ClientCertificates {
+		paths = append(paths, &c.ClientCertificates[i])
+	}
+	return paths
 }
 
 // Check reports half a pair; that the files can be read is found when they are
@@ -110,6 +134,20 @@ func (c TLSConfig) Check(report func(path, problem, remedy string)) {
 		report("key", "is missing", "name the file with the certificate's private key")
 	case c.Cert == "" && c.Key != "":
 		report("cert", "is missing", "name the file with the certificate")
+	}
+	if c.ClientCRL != "" && c.ClientCA == "" {
+		report("client_crl", "needs the authorities that have signed it", "add client_ca: ca.pem")
+	}
+	if c.ClientAuth != "" && !c.AsksClients() {
+		report("client_auth", "there is nothing to check client certificates with", "add client_ca: ca.pem, or client_certificates: [devices]")
+	}
+	if c.ClientAuth != "" && c.ClientAuth != ClientAuthRequest && c.ClientAuth != ClientAuthRequire {
+		report("client_auth", fmt.Sprintf("%q is not known here", c.ClientAuth), "write request or require")
+	}
+	for i, p := range c.ClientCertificates {
+		if p == "" {
+			report(fmt.Sprintf("client_certificates[%d]", i), "is empty", "name a PEM file or a folder")
+		}
 	}
 }
 

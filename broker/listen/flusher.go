@@ -99,6 +99,10 @@ func (f *Flusher) begin() { f.reading.Add(1) }
 // end notes that it is done, and works the line off on its goroutine.
 func (f *Flusher) end() {
 	f.reading.Add(-1)
+	if f.waiting.Load() == 0 {
+		return
+	}
+	runtime.Gosched()
 	if f.waiting.Load() == 0 || !f.flushSome() {
 		return
 	}
@@ -153,6 +157,8 @@ func (f *Flusher) flushSome() bool {
 // work works the line off until it is empty.
 func (f *Flusher) work() {
 	defer f.wg.Done()
+	// Whoever is about to run may write to the same connections: then it leaves together.
+	runtime.Gosched()
 	var batch [takeAtOnce]*Conn
 	for {
 		n := f.take(&batch, true)

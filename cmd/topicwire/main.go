@@ -27,8 +27,10 @@ type CLI struct {
 	Request RequestCmd `cmd:"" help:"Publish a request and print the answer, as mosquitto_rr does."`
 	Rules   RulesCmd   `cmd:"" help:"List rules, and try statements."`
 	Invoke  InvokeCmd  `cmd:"" help:"Invoke a function of the configuration and print its answer."`
+	Dead    DeadCmd    `cmd:"" help:"Look at the running server's dead letters: what could not be done. Try them again, or drop them."`
 	Bench   BenchCmd   `cmd:"" help:"Load a broker and measure it."`
 	Passwd  PasswdCmd  `cmd:"" help:"Write the file of users and passwords."`
+	Cert    CertCmd    `cmd:"" help:"Make certificates for development."`
 
 	Completion kongcompletion.Completion `cmd:"" help:"Set up your shell to complete topicwire's commands and flags."`
 	Version    VersionCmd                `cmd:"" help:"Print the version."`

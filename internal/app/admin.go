@@ -10,8 +10,8 @@ import (
 	"github.com/topicwire/topicwire/broker/auth"
 )
 
-// admin puts the doors for operators on mux: /metrics, and the profiles of
-// net/http/pprof.
+// admin puts the doors for operators on mux: /metrics, the profiles of net/http/pprof,
+// and the dead letters.
 func (a *app) admin(mux *http.ServeMux, metrics http.Handler) {
 	mux.Handle("GET /metrics", a.guarded(auth.Metrics, a.metricsOpen, metrics))
 	for path, h := range map[string]http.HandlerFunc{
@@ -23,6 +23,7 @@ func (a *app) admin(mux *http.ServeMux, metrics http.Handler) {
 	} {
 		mux.Handle(path, a.guarded(auth.Debug, never, h))
 	}
+	letters{a.bridge}.routes(mux, func(h http.Handler) http.Handler { return a.guarded(auth.Admin, never, h) })
 }
 
 func never() bool { return false }
@@ -69,6 +70,9 @@ func fromThisMachine(r *http.Request) bool {
 	switch r.Header.Get("Sec-Fetch-Site") {
 	case "", "none", "same-origin":
 	default:
+		return false
+	}
+	if origin := r.Header.Get("Origin"); origin != "" && origin != "http://"+r.Host && origin != "https://"+r.Host {
 		return false
 	}
 	return loopbackHost(r.Host)

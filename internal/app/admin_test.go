@@ -34,6 +34,7 @@ func TestOperatorsDoors(t *testing.T) {
 		{"a proxy on this machine", "/debug/pprof/", "127.0.0.1:5", "localhost", [2]string{"Forwarded", "for=192.0.2.1"}, 401, 401},
 		{"a name that resolves to loopback", "/debug/pprof/", "127.0.0.1:5", "evil.example", [2]string{}, 401, 401},
 		{"a web page of somebody else's", "/debug/pprof/", "127.0.0.1:5", "localhost", [2]string{"Sec-Fetch-Site", "cross-site"}, 401, 401},
+		{"a web page of somebody else's, in an old browser", "/debug/pprof/", "127.0.0.1:5", "localhost", [2]string{"Origin", "https://evil.example"}, 401, 401},
 		{"a browser's address bar", "/debug/pprof/", "127.0.0.1:5", "localhost", [2]string{"Sec-Fetch-Site", "none"}, 200, 200},
 		{"this machine", "/debug/pprof/symbol", "127.0.0.1:5", "localhost", [2]string{}, 200, 200},
 	} {

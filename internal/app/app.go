@@ -54,6 +54,7 @@ type app struct {
 	mqtt      []mqttAddress
 	bridge    *bridge.Bridge
 	functions *functions
+	doors     *doors
 	web       *webServer
 	door      *grip.Door
 	gateway   *apigateway.Gateway
@@ -94,8 +95,11 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 
-	// Functions first: the rules are compiled against them.
-	if a.functions, err = newFunctions(cfg, a.log, a.metrics); err != nil {
+	// Functions first: the rules are compiled against them. They learn of the doors that
+	// they talk back through when their processes start.
+	a.keys, a.authority = new(auth.Keys), newAuthority(cfg)
+	a.doors = newDoors(a, cfg)
+	if a.functions, err = newFunctions(cfg, a.log, a.metrics, a.doors.env); err != nil {
 		return err
 	}
 	defer a.functions.close()
@@ -105,8 +109,7 @@ func Run(ctx context.Context, o Options) error {
 	}
 
 	// Who may connect: an authorizer is one of the functions.
-	a.keys, a.authority = new(auth.Keys), newAuthority(cfg)
-	if a.auth, err = newAuth(cfg, a.functions, a.keys, a.authorize, a.log, a.metrics); err != nil {
+	if a.auth, err = newAuth(cfg, a.authOptions(cfg)); err != nil {
 		return err
 	}
 	if a.authFiles, err = config.NewWatcher(a.auth.Files()); err != nil {
@@ -118,7 +121,10 @@ func Run(ctx context.Context, o Options) error {
 	if err := a.newBroker(cfg); err != nil {
 		return err
 	}
-	a.newBridge()
+	if err := a.newBridge(ctx, cfg); err != nil {
+		a.broker.Close()
+		return err
+	}
 	a.bridge.Load(program)
 	if err := a.newDoor(cfg); err != nil {
 		a.broker.Close()
@@ -129,7 +135,7 @@ func Run(ctx context.Context, o Options) error {
 	// Every address is bound before anything runs, so that one in use ends the start.
 	if a.web, err = a.newWeb(ctx, cfg); err != nil {
 		a.broker.Close()
-		return err
+		return errors.Join(err, a.bridge.Close())
 	}
 	return a.run(ctx, cfg, program, reloader)
 }
@@ -140,6 +146,7 @@ func (a *app) run(ctx context.Context, cfg *config.Config, program *bridge.Progr
 		{"functions", a.functions.Run},
 		{"auth", a.runAuth},
 		{"broker", func(ctx context.Context) error { return a.broker.Serve(ctx, a.accept) }},
+		{"doors", a.doors.Run}, // of the functions: those that the bridge waits for may use them
 		{"bridge", a.bridge.Run},
 		{"web", a.web.Run},
 		{"function door", a.inner.Run},
@@ -182,6 +189,7 @@ func (a *app) newBroker(cfg *config.Config) error {
 			return err
 		}
 		a.certs, a.tls = certs, certs.TLSConfig()
+		certs.OnClientsChanged(a.recheck)
 	}
 	b, err := broker.New(cfg.Config, broker.Options{
 		Log: a.log, Metrics: a.metrics, Auth: []auth.Method{a.auth}, Store: a.brokerStore(), TLS: a.tls, Version: a.options.Version, Policies: a.authority, Listens: a.listens,
@@ -201,17 +209,33 @@ func (a *app) newBroker(cfg *config.Config) error {
 	return nil
 }
 
-func (a *app) newBridge() {
-	o := bridge.Options{Publisher: a.broker, MayReceive: a.broker.MayReceive, Log: a.log, Metrics: a.metrics}
+func (a *app) newBridge(ctx context.Context, cfg *config.Config) (err error) {
+	o := bridge.Options{
+		Publisher: a.broker, MayReceive: a.broker.MayReceive, MayPublish: a.doors.functionMay,
+		Store: a.bridgeStore(), Outbox: cfg.Outbox, Log: a.log, Metrics: a.metrics,
+	}
 	if a.options.Live {
 		a.live = NewLive(a.options.Out, a.options.Color)
 		o.Observe = a.live.Observe
 	}
-	a.bridge = bridge.New(o)
+	a.bridge, err = bridge.New(ctx, o)
+	return err
 }
 
 func (a *app) newWeb(ctx context.Context, cfg *config.Config) (*webServer, error) {
-	return newWebServer(ctx, a.log, a.routes(cfg), cfg.Listen.HTTP, cfg.Listen.HTTPS, a.tls)
+	handler := a.doors.open(cfg, a.routes(cfg))
+	if err := a.doors.listen(ctx); err != nil {
+		return nil, err
+	}
+	var shared *tls.Config
+	if a.certs != nil {
+		shared = a.certs.SharedTLSConfig()
+	}
+	web, err := newWebServer(ctx, a.log, handler, cfg.Listen.HTTP, cfg.Listen.HTTPS, shared, a.broker.TakeTLS)
+	if err != nil {
+		a.doors.close()
+	}
+	return web, err
 }
 
 // routes are the doors of the HTTP listener.

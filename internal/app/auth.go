@@ -2,9 +2,8 @@ package app
 
 import (
 	"context"
+	"crypto/x509"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/topicwire/topicwire/bridge/function"
@@ -13,24 +12,27 @@ import (
 	"github.com/topicwire/topicwire/message"
 )
 
-// authorizer gives a principal its policies.
-type authorizer = func(ctx context.Context, p *auth.Principal, c *auth.Credentials) (*auth.Principal, error)
-
-// newAuth makes what authenticates clients and HTTP requests, with the methods of cfg in
-// force.
-func newAuth(cfg *config.Config, f *functions, keys *auth.Keys, authorize authorizer, log zerolog.Logger, metrics prometheus.Registerer) (*auth.Authenticator, error) {
-	a := auth.New(auth.Options{
-		Log: log, Metrics: metrics, Keys: keys,
+// authOptions are what authentication takes from the other rooms.
+func (a *app) authOptions(cfg *config.Config) auth.Options {
+	return auth.Options{
+		Log: a.log, Metrics: a.metrics, Keys: a.keys,
 		Invoke: func(ctx context.Context, name string, event []byte) ([]byte, error) {
-			fn, err := f.current().Lookup(name)
+			fn, err := a.functions.current().Lookup(name)
 			if err != nil {
 				return nil, err
 			}
 			return fn.Invoke(function.WithCall(ctx, function.Call{RequestID: message.NewID()}), event)
 		},
-		OriginAllowed: cfg.Listen.WebSocket.AllowsOrigin,
-		Authorize:     authorize,
-	})
+		CheckCertificates: func(certs []*x509.Certificate) error { return a.certs.CheckClient(certs) },
+		OriginAllowed:     cfg.Listen.WebSocket.AllowsOrigin,
+		Authorize:         a.authorize,
+	}
+}
+
+// newAuth makes what authenticates clients and HTTP requests, with the methods of cfg in
+// force.
+func newAuth(cfg *config.Config, o auth.Options) (*auth.Authenticator, error) {
+	a := auth.New(o)
 	set, err := a.Prepare(cfg.Auth)
 	if err != nil {
 		return nil, cfg.Explain(err)
@@ -65,12 +67,19 @@ func (a *app) reloadAuth() {
 	} else {
 		a.log.Info().Msg("the files of auth were read again")
 	}
-	a.broker.Recheck(a.auth.Recheck)
+	a.recheck()
 }
 
 // loadAuth puts the methods of a new configuration in force.
 func (a *app) loadAuth(set *auth.Set) {
 	a.auth.Load(set)
 	a.authFiles.Watch(a.auth.Files())
-	a.broker.Recheck(a.auth.Recheck)
+	a.recheck()
+}
+
+// recheck ends the connections of those who would not be let in any more.
+func (a *app) recheck() {
+	if a.broker != nil { // it is, but for the moment in which the program is put together
+		a.broker.Recheck(a.auth.Recheck)
+	}
 }

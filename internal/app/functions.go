@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"maps"
 	"sync"
 	"sync/atomic"
 
@@ -25,17 +26,23 @@ type functions struct {
 	running  sync.WaitGroup
 }
 
-func newFunctions(cfg *config.Config, log zerolog.Logger, metrics prometheus.Registerer) (*functions, error) {
+// newFunctions makes the functions of cfg. env gives the processes of emulated ones
+// variables: see emulator.Options.EnvFor.
+func newFunctions(cfg *config.Config, log zerolog.Logger, metrics prometheus.Registerer, env func(function, token string) map[string]string) (*functions, error) {
 	f := &functions{
 		options: function.Options{Log: log, Metrics: metrics, Emulator: function.EmulatorOptions{
 			Log: log, Metrics: metrics, BaseDir: cfg.Dir, RootWarning: new(sync.Once),
 		}},
 	}
-	f.options.Emulator.EnvFor = func(name string) map[string]string {
-		if environ := f.environ.Load(); environ != nil {
-			return (*environ)(name)
+	f.options.Emulator.EnvFor = func(name, token string) map[string]string {
+		v := make(map[string]string)
+		if env != nil {
+			maps.Copy(v, env(name, token))
 		}
-		return nil
+		if environ := f.environ.Load(); environ != nil {
+			maps.Copy(v, (*environ)(name))
+		}
+		return v
 	}
 	r, err := function.NewRegistry(cfg.Functions, f.options, nil)
 	if err != nil {

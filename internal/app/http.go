@@ -37,8 +37,8 @@ type webListener struct {
 }
 
 // newWebServer binds every address at once, so that one in use is known before
-// anything runs.
-func newWebServer(ctx context.Context, log zerolog.Logger, handler http.Handler, plain, secure []string, tlsConfig *tls.Config) (*webServer, error) {
+// anything runs. mqtt takes the connections that want MQTT at an HTTPS address.
+func newWebServer(ctx context.Context, log zerolog.Logger, handler http.Handler, plain, secure []string, tlsConfig *tls.Config, mqtt func(*tls.Conn)) (*webServer, error) {
 	w := &webServer{log: log, server: &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: headerTimeout,
@@ -53,7 +53,7 @@ func newWebServer(ctx context.Context, log zerolog.Logger, handler http.Handler,
 		}
 		log.Info().Str("listener", name).Str("address", l.Addr().String()).Msg("listening")
 		if tlsConfig != nil {
-			l = tls.NewListener(l, tlsConfig)
+			l = listen.NewShared(l, tlsConfig, mqtt, log)
 		}
 		w.listeners = append(w.listeners, webListener{l, tlsConfig != nil})
 		return nil

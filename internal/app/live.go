@@ -102,7 +102,11 @@ func (l *Live) line(e bridge.Event) string {
 			step(printable(e.ReplyTopic))
 		}
 	case bridge.Failed:
-		step(target + " " + l.paint(red, "failed after "+milliseconds(e.Duration)+": "+printable(e.Err.Error())))
+		text := "failed after " + milliseconds(e.Duration) + ": " + printable(e.Err.Error())
+		if e.Again > 0 {
+			text += ", again in " + e.Again.Round(time.Millisecond).String()
+		}
+		step(target + " " + l.paint(red, text))
 	case bridge.Dropped, bridge.Refused:
 		why := string(e.Stage)
 		if e.Err != nil {

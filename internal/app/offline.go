@@ -10,6 +10,9 @@ import (
 
 	"github.com/topicwire/topicwire/bridge"
 	"github.com/topicwire/topicwire/bridge/function"
+	"github.com/topicwire/topicwire/bridge/grip"
+	"github.com/topicwire/topicwire/broker/auth"
+	"github.com/topicwire/topicwire/broker/listen"
 	"github.com/topicwire/topicwire/internal/config"
 	"github.com/topicwire/topicwire/internal/obs"
 	"github.com/topicwire/topicwire/message"
@@ -22,7 +25,7 @@ func Check(path string) (*config.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := newFunctions(cfg, zerolog.Nop(), prometheus.NewRegistry())
+	f, err := newFunctions(cfg, zerolog.Nop(), prometheus.NewRegistry(), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -30,7 +33,15 @@ func Check(path string) (*config.Config, error) {
 	if _, err := bridge.Compile(cfg.Rules, f.current()); err != nil {
 		return nil, cfg.Explain(err)
 	}
-	if _, err := newAuth(cfg, f, nil, nil, zerolog.Nop(), nil); err != nil {
+	if len(cfg.Listen.MQTTS)+len(cfg.Listen.HTTPS) > 0 {
+		if _, err := listen.NewCertificates(cfg.Listen.TLS, zerolog.Nop()); err != nil {
+			return nil, err
+		}
+	}
+	if _, err := newAuth(cfg, auth.Options{}); err != nil {
+		return nil, err
+	}
+	if err := grip.CheckKeys(cfg.Grip); err != nil {
 		return nil, err
 	}
 	return cfg, nil
@@ -55,7 +66,7 @@ func Invoke(ctx context.Context, o InvokeOptions) ([]byte, error) {
 		return nil, err
 	}
 	log := obs.NewLogger(obs.Config{Level: o.LogLevel, Format: cfg.Log.Format}, o.Log)
-	f, err := newFunctions(cfg, log, prometheus.NewRegistry())
+	f, err := newFunctions(cfg, log, prometheus.NewRegistry(), nil)
 	if err != nil {
 		return nil, err
 	}

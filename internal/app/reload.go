@@ -60,6 +60,22 @@ func (r *reloader) Run(ctx context.Context) error {
 	}
 }
 
+// changedForRestart is the sections that differ and that a reload does not reach.
+func changedForRestart(old, cfg *config.Config) (names []string) {
+	for _, s := range [...]struct {
+		name     string
+		old, new any
+	}{
+		{"listen", old.Listen, cfg.Listen}, {"limits", old.Limits, cfg.Limits}, {"store", old.Store, cfg.Store},
+		{"outbox", old.Outbox, cfg.Outbox}, {"grip", old.Grip, cfg.Grip}, {"doors", old.Doors, cfg.Doors}, {"log", old.Log, cfg.Log},
+	} {
+		if !reflect.DeepEqual(s.old, s.new) {
+			names = append(names, s.name)
+		}
+	}
+	return names
+}
+
 // reload puts a new configuration in the place of the old one: all of it or, with an
 // error, nothing.
 func (a *app) reload(old *config.Config) (*config.Config, error) {
@@ -97,15 +113,15 @@ func (a *app) reload(old *config.Config) (*config.Config, error) {
 	a.door.Load(cfg.Routes)
 	endOld()
 	a.reloadPolicies(cfg)
+	a.doors.keys.load(a.functionPrincipals(cfg))
 	a.loadAuth(methods)
 	a.reloads++
 	for _, w := range cfg.Warnings {
 		a.log.Warn().Msg(w.String())
 	}
 	a.log.Info().Int("reload", a.reloads).Int("rules", len(cfg.Rules)).Int("functions", len(cfg.Functions)).Msg("configuration loaded")
-	if !reflect.DeepEqual(cfg.Listen, old.Listen) || !reflect.DeepEqual(cfg.Limits, old.Limits) || !reflect.DeepEqual(cfg.Log, old.Log) || !reflect.DeepEqual(cfg.Store, old.Store) ||
-		!reflect.DeepEqual(cfg.Grip, old.Grip) {
-		a.log.Warn().Msg("listen, limits, store, grip or log have changed: restart the server for that")
+	if restart := changedForRestart(old, cfg); len(restart) > 0 {
+		a.log.Warn().Strs("sections", restart).Msg("sections of the configuration have changed that need a restart of the server")
 	}
 	return cfg, nil
 }

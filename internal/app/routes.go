@@ -19,8 +19,13 @@ import (
 // newDoor makes the door of plain WebSockets and HTTP streams.
 func (a *app) newDoor(cfg *config.Config) error {
 	limits := cfg.Limits.Effective()
+	var history grip.History // nil = in memory
+	if a.durable.history != nil {
+		history = a.durable.history
+	}
 	d, err := grip.New(grip.Options{
 		Config:    cfg.Grip,
+		History:   history,
 		Space:     space{a.broker},
 		Functions: byName{a.functions},
 		Authorize: a.gripAuthorizer(cfg),
@@ -59,14 +64,14 @@ func (a *app) gripEnviron() map[string]string {
 	if a.web == nil {
 		return nil
 	}
-	for _, l := range a.web.listeners {
-		scheme := "http"
-		if l.secure {
-			scheme = "https"
-		}
-		return map[string]string{"GRIP_URL": a.door.GripURL(scheme + "://" + reachable(l.Addr()))}
+	if len(a.web.listeners) == 0 {
+		return nil
 	}
-	return nil
+	l, scheme := a.web.listeners[0], "http"
+	if l.secure {
+		scheme = "https"
+	}
+	return map[string]string{"GRIP_URL": a.door.GripURL(scheme + "://" + reachable(l.Addr()))}
 }
 
 // reachable is an address at which a program on this machine reaches a listener.

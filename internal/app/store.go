@@ -3,8 +3,10 @@ package app
 import (
 	"context"
 
+	"github.com/topicwire/topicwire/bridge/outbox"
 	"github.com/topicwire/topicwire/broker/store"
 	"github.com/topicwire/topicwire/internal/config"
+	"github.com/topicwire/topicwire/internal/history"
 	"github.com/topicwire/topicwire/internal/journal"
 	"github.com/topicwire/topicwire/internal/natsd"
 )
@@ -15,6 +17,8 @@ type durable struct {
 	server  *natsd.Server
 	journal *journal.Journal
 	store   *store.Durable
+	outbox  *outbox.JournalLog
+	history *history.Stream // nil without topics that have one
 }
 
 // openStore opens what the configuration's store section says and reads it.
@@ -28,17 +32,27 @@ func (a *app) openStore(ctx context.Context, cfg *config.Config) error {
 	}
 	a.durable.server = server
 	j := journal.New(server, journal.Options{Log: a.log, Metrics: a.metrics})
-	a.durable.store = store.NewDurable(j)
+	a.durable.store, a.durable.outbox = store.NewDurable(j), outbox.NewJournalLog(j)
 	if err := j.Replay(ctx); err != nil {
 		return err
 	}
 	a.durable.journal = j
+	if len(cfg.Grip.History.Topics) > 0 {
+		if a.durable.history, err = history.Open(ctx, server, history.Options{Config: cfg.Grip.History, Log: a.log, Metrics: a.metrics}); err != nil {
+			return err
+		}
+	}
 	a.log.Info().Str("store", server.Place()).Msg("store opened")
 	return nil
 }
 
 // closeStore is the last thing the program does: the rooms have ended.
 func (a *app) closeStore() {
+	if h := a.durable.history; h != nil {
+		if err := h.Close(); err != nil {
+			a.log.Error().Err(err).Msg("the history was not written to its end")
+		}
+	}
 	if j := a.durable.journal; j != nil {
 		if err := j.Close(); err != nil {
 			a.log.Error().Err(err).Msg("the store was not closed in good order")
@@ -55,6 +69,14 @@ func (a *app) brokerStore() store.Store {
 		return nil
 	}
 	return a.durable.store
+}
+
+// bridgeStore is the bridge's part of the store; nil means in memory.
+func (a *app) bridgeStore() outbox.Log {
+	if a.durable.outbox == nil {
+		return nil
+	}
+	return a.durable.outbox
 }
 
 // storeProblem is why the store takes nothing now.

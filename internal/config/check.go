@@ -22,6 +22,7 @@ func (l *loading) check() {
 	l.loader.Check(l.main, l.config)
 	l.config.Rules = rules
 	l.checkListen()
+	l.checkAuth()
 	l.checkRules()
 	l.checkPolicies()
 	l.checkRoutes()

@@ -3,10 +3,22 @@ package config
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/topicwire/topicwire/broker/auth"
 )
+
+// checkAuth finds authorizers whose function nothing declares.
+func (l *loading) checkAuth() {
+	called := l.config.Auth.Functions()
+	for _, path := range slices.Sorted(maps.Keys(called)) {
+		if names := l.functionNames(); called[path] != "" && !slices.Contains(names, called[path]) {
+			l.report(path, fmt.Sprintf("there is no %q under functions", called[path]), undeclared(called[path], names))
+		}
+	}
+}
 
 // explainAuth gives an error of [auth.Authenticator.Prepare] its place in the file.
 func explainAuth(c *Config, err error) error {

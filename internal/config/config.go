@@ -7,6 +7,7 @@ package config
 import (
 	"github.com/topicwire/topicwire/bridge/function"
 	"github.com/topicwire/topicwire/bridge/grip"
+	"github.com/topicwire/topicwire/bridge/outbox"
 	"github.com/topicwire/topicwire/broker"
 	"github.com/topicwire/topicwire/broker/listen"
 	"github.com/topicwire/topicwire/internal/config/yamldoc"
@@ -21,11 +22,13 @@ type Config struct {
 	broker.Config `yaml:",inline"`
 
 	Store     natsd.Config               `yaml:"store" jsonschema_description:"Where sessions, queues, retained messages and the outbox are kept."`
+	Outbox    outbox.Config              `yaml:"outbox" jsonschema_description:"Bounds of what waits for functions, and of what was given up."`
 	Functions map[string]function.Config `yaml:"functions" jsonschema_description:"The functions that rules may call, by name. Each is one of: an emulated Lambda (runtime and path), a real one (lambda), or an HTTP endpoint (http)."`
 	Rules     Rules                      `yaml:"rules" jsonschema_description:"Topic rules: a list, or a map from name to rule. The map may hold settings for all rules besides: strict, sql_failures, integer_division; a list of rules then stands under list."`
 	RulesDir  string                     `yaml:"rules_dir" jsonschema:"example=rules" jsonschema_description:"A folder with more rules: each .yaml, .yml or .json file in it holds a rule, a list of rules, or {rules: [...]}. AWS IoT TopicRulePayload files are such files."`
 	Routes    []grip.RouteConfig         `yaml:"routes" jsonschema_description:"Which requests of the HTTP listener go to which function: plain WebSockets, long polling and HTTP streams."`
 	Grip      grip.Config                `yaml:"grip" jsonschema_description:"What routes share: the door for publishing to them, keys, history."`
+	Doors     Doors                      `yaml:"doors" jsonschema_description:"AWS's interfaces on the HTTP listener, for the aws command line and AWS's SDKs."`
 	Log       obs.Config                 `yaml:"log" jsonschema_description:"The server's log, on standard error."`
 
 	// RuleSettings stand under rules as well.

@@ -98,7 +98,7 @@ func (l *loading) file(path string) {
 		c.origins = append(c.origins, origin{l.main, at("rules", i)})
 	}
 	c.main = l.main
-	for _, p := range append(c.Auth.Paths(), &c.Listen.TLS.Cert, &c.Listen.TLS.Key, &c.RulesDir, &c.Store.NATS.Credentials, &c.Store.NATS.CA) {
+	for _, p := range slices.Concat(c.Auth.Paths(), c.Listen.TLS.Paths(), []*string{&c.RulesDir, &c.Grip.SignKey, &c.Store.NATS.Credentials, &c.Store.NATS.CA}) {
 		*p = l.resolved(*p)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/topicwire/topicwire/broker/auth"
 	"github.com/topicwire/topicwire/broker/auth/policy"
 	"github.com/topicwire/topicwire/internal/config/yamldoc"
 )
@@ -91,37 +92,69 @@ func (l *loading) checkPolicies() {
 	l.warnOpen()
 }
 
-// warnOpen warns of policies that give away more than anybody may want to.
+// warnOpen warns of what gives away more than anybody may want to, and of what gives
+// nothing.
 func (l *loading) warnOpen() {
 	c := &l.config.Auth
-	for i, a := range c.Attach {
-		anybody := a.Everybody || slices.Contains(a.Method, "anonymous") || slices.Contains(a.Method, "*")
-		for _, name := range a.Policies {
-			d := c.Policies[name].Document
-			if p := policy.Compile(name, &d); anybody && p.AllowsAll() {
-				l.warn(fmt.Sprintf("auth.attach[%d].policies", i), fmt.Sprintf("the policy %s lets everybody do everything", name),
-					"attach it to somebody, or allow less in it")
-			}
-		}
+	l.warnAttached()
+	for i := range c.Attach {
+		l.warnAttachment(i)
 	}
-	if c.Metrics == "open" {
-		if addr := l.exposedHTTP(); addr != "" {
-			l.warn("auth.metrics", "everybody who reaches "+addr+" can read the metrics, names of functions and rules among them",
-				"write metrics: policy and allow topicwire:Metrics to whoever scrapes them")
+	clear := append(l.exposed(l.config.Listen.MQTT), l.exposed(l.config.Listen.HTTP)...)
+	if len(clear) > 0 && !c.OnlyAnonymous() {
+		l.warn("listen", strings.Join(clear, ", ")+" can be reached from other machines and has no TLS: passwords, tokens and messages can be read on the way",
+			"listen with mqtts and https there, or put a proxy with TLS in front")
+	}
+	if c.Metrics == auth.MetricsOpen {
+		if open := append(l.exposed(l.config.Listen.HTTP), l.exposed(l.config.Listen.HTTPS)...); len(open) > 0 {
+			l.warn("auth.metrics", "everybody who reaches "+strings.Join(open, ", ")+" can read the metrics, names of functions and rules among them",
+				"write metrics: policy, and allow topicwire:Metrics to whoever scrapes them")
 		}
 	}
 }
 
-// exposedHTTP is an HTTP or HTTPS address that other machines can reach; empty if there
-// is none.
-func (l *loading) exposedHTTP() string {
-	for _, addr := range slices.Concat(l.config.Listen.HTTP, l.config.Listen.HTTPS) {
-		host, _, err := net.SplitHostPort(addr)
-		if err == nil && !isLoopback(host) {
-			return addr
+// warnAttached warns of a configuration in which nobody has a policy.
+func (l *loading) warnAttached() {
+	c := &l.config.Auth
+	switch {
+	case len(c.Attach) > 0:
+	case !c.OnlyAnonymous() && !c.BringsPolicies():
+		l.warn("auth.methods", "no policy is attached to anybody, so that nobody may do anything",
+			"write auth.policies and auth.attach; policies: {all: {Statement: {Effect: Allow, Action: \"iot:*\", Resource: \"*\"}}} and attach: {policies: all, everybody: true} would let everybody do everything")
+	case len(c.Policies) > 0 && c.OnlyAnonymous():
+		l.warn("auth.policies", "no policy is attached to anybody, and nobody has to say who he is: everybody may do everything",
+			"write auth.attach")
+	}
+}
+
+// warnAttachment warns of one that is for nobody, or for too many.
+func (l *loading) warnAttachment(i int) {
+	c := &l.config.Auth
+	a := &c.Attach[i]
+	at := fmt.Sprintf("auth.attach[%d]", i)
+	if c.OnlyAnonymous() && len(a.User)+len(a.Principal)+len(a.Certificate)+len(a.Subject)+len(a.Claims) > 0 {
+		l.warn(at, "is for nobody: all clients are anonymous", "configure auth.methods, or write everybody: true")
+	}
+	if !a.Everybody && !slices.Contains(a.Method, "anonymous") && !slices.Contains(a.Method, "*") {
+		return
+	}
+	for _, name := range a.Policies {
+		d := c.Policies[name].Document
+		if policy.Compile(name, &d).AllowsAll() {
+			l.warn(at+".policies", fmt.Sprintf("the policy %s lets everybody do everything", name), "attach it to somebody, or allow less in it")
 		}
 	}
-	return ""
+}
+
+// exposed are the addresses that other machines can reach.
+func (l *loading) exposed(addresses []string) []string {
+	var found []string
+	for _, addr := range addresses {
+		if host, _, err := net.SplitHostPort(addr); err == nil && !isLoopback(host) {
+			found = append(found, addr)
+		}
+	}
+	return found
 }
 
 // isLoopback reports a host that only this machine reaches.

@@ -99,7 +99,10 @@ func TestSchemaCorpus(t *testing.T) {
 		},
 		{
 			"auth: {methods: [%s]}",
-			[]string{"{anonymous: {}}", "{password: {file: a}}", "{jwt: {keys: [a.pem], algorithms: [RS256]}}", "{jwt: {keys: [a.pem], token: {password: true}, leeway: 30s}}"},
+			[]string{
+				"{anonymous: {}}", "{password: {file: a}}", "{jwt: {keys: [a.pem], algorithms: [RS256]}}", "{jwt: {keys: [a.pem], token: {password: true}, leeway: 30s}}",
+				"{sigv4: {keys: [{id: AKIA1, secret: 01234567890123456789}]}}",
+			},
 			[]string{"{}", "~", "x", "{anonymous: {a: b}}", "{password: {}}", "{anonymous: {}, password: {file: a}}", "{jwt: {keys: a.pem}}", "{jwt: {keys: [a.pem], algorithms: [none]}}", "{kerberos: {}}"},
 		},
 		{"%s", []string{"x-anything: [1, 2]", "$schema: a", "{}"}, []string{"[]", "x", "unknown: 1"}},

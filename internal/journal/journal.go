@@ -258,6 +258,9 @@ func (j *Journal) Close() error {
 		return nil
 	}
 	j.closed = true
+	if j.hopeless {
+		j.end()
+	}
 	j.mu.Unlock()
 	close(j.closing)
 	giveUp := time.AfterFunc(closeTimeout, j.end)

@@ -13,8 +13,9 @@ type chunk struct {
 type ledger struct {
 	chunks []chunk // in order; the first dead ones are needed by nobody
 	dead   int
-	bytes  int64 // of all
-	gone   int64 // of the dead ones
+	bytes  int64  // of all
+	gone   int64  // of the dead ones
+	safe   uint64 // records below are needed by nobody
 	// rewrite: every record below has to be written anew before anything may be thrown
 	// away; 0 = none has to.
 	rewrite uint64
@@ -30,6 +31,7 @@ func (l *ledger) add(c chunk) {
 // release notes that records below safe are needed by nobody, and reports whether it is
 // worth while to tidy up.
 func (l *ledger) release(safe uint64, least, live int64, oldest *Record) bool {
+	l.safe = safe
 	for l.dead+1 < len(l.chunks) && l.chunks[l.dead+1].first <= safe { // the last one stays, so that the stream keeps its place
 		l.gone += int64(l.chunks[l.dead].size)
 		l.dead++
@@ -37,7 +39,13 @@ func (l *ledger) release(safe uint64, least, live int64, oldest *Record) bool {
 	return l.worthPurging(least, live) || l.worthRewriting(least, live, oldest)
 }
 
-func (l *ledger) worthPurging(least, live int64) bool { return l.gone >= max(least, live/4) }
+func (l *ledger) worthPurging(least, live int64) bool {
+	return l.gone >= max(least, live/4) || l.mustPurge()
+}
+
+// mustPurge reports whether everything that had to be written anew has been: what is
+// older must go, because changes to it were dropped.
+func (l *ledger) mustPurge() bool { return l.rewrite > 0 && l.dead > 0 && l.safe >= l.rewrite }
 
 // worthRewriting reports whether most of what is not dead is not needed either: one
 // record that is keeps all that came after it.
@@ -47,6 +55,9 @@ func (l *ledger) worthRewriting(least, live int64, oldest *Record) bool {
 
 // purged takes the dead ones out, up to the message before seq.
 func (l *ledger) purged(seq uint64) {
+	if l.mustPurge() {
+		l.rewrite = 0
+	}
 	n := 0
 	for n < l.dead && l.chunks[n].seq < seq {
 		l.bytes -= int64(l.chunks[n].size)

@@ -101,7 +101,7 @@ func (e *embedded) start(ctx context.Context) error {
 	if until, ok := ctx.Deadline(); ok {
 		wait = min(wait, time.Until(until))
 	}
-	if !srv.ReadyForConnections(wait) || !srv.JetStreamEnabled() {
+	if log.over.Load() || !srv.ReadyForConnections(wait) || !srv.JetStreamEnabled() {
 		srv.Shutdown()
 		srv.WaitForShutdown()
 		err := errors.New("it did not start in time")

@@ -12,6 +12,7 @@ import (
 type logAdapter struct {
 	e    *embedded
 	last atomic.Pointer[string]
+	over atomic.Bool // the server does not start
 }
 
 func (l *logAdapter) trouble(format string, v []any) string {
@@ -31,6 +32,7 @@ func (l *logAdapter) Warnf(format string, v ...any) {
 // Fatalf is what ends the server's start.
 func (l *logAdapter) Fatalf(format string, v ...any) {
 	l.e.s.log.Error().Msg(l.trouble(format, v))
+	l.over.Store(true)
 }
 
 // Errorf says that something could not be written or read.

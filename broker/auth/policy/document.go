@@ -126,6 +126,7 @@ func (d *Document) Check(report func(path, problem, remedy string)) {
 
 // Warn reports what is right and has no effect, or hardly the one that was meant.
 func (d *Document) Warn(report func(path, problem, remedy string)) {
+	wildcardClient := d.letsIn("+") || d.letsIn("#")
 	for i := range d.Statement {
 		s := compileStatement(&d.Statement[i], i, func(string, *problem) {})
 		at := fmt.Sprintf("Statement[%d]", i)
@@ -149,11 +150,23 @@ func (d *Document) Warn(report func(path, problem, remedy string)) {
 			if s.deny {
 				continue
 			}
-			if r.kinds == kindFilter && r.name.uses(varClientID) && s.actions.has(Subscribe) {
-				report(fmt.Sprintf("%s.Resource[%d]", at, j), "a client whose identifier is + or # may subscribe to everybody's topics", "use topicfilter only where iot:Connect allows no such identifier: name them, or use things")
+			if wildcardClient && r.kinds == kindFilter && r.name.uses(varClientID) && s.actions.has(Subscribe) {
+				report(fmt.Sprintf("%s.Resource[%d]", at, j), "a client whose identifier is + or # may subscribe to everybody's topics", "let iot:Connect allow no such identifier: name them, deny client/+ and client/#, or use things")
 			}
 		}
 	}
+}
+
+// letsIn reports whether a client of that identifier might connect: by this document, or
+// by another if this one does not speak of it.
+func (d *Document) letsIn(clientID string) bool {
+	p := Compile("", d)
+	for i := range p.statements {
+		if p.statements[i].actions.has(Connect) {
+			return NewSet(p).Bind(&Facts{ClientID: clientID}).Allows(Connect, clientID)
+		}
+	}
+	return true
 }
 
 // uses reports whether a variable of some kind is in p.

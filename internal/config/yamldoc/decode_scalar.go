@@ -37,6 +37,9 @@ func (d *Decoder) scalar(n *Node, v reflect.Value, w where) {
 		return
 	}
 	e, ok := d.expanded(n, w)
+	if w.rules.secret && len(e.segments) == 0 {
+		d.loader.keepLiteral(n.text)
+	}
 	switch {
 	case v.Kind() == reflect.String:
 		v.SetString(e.text) // also a reference that failed, so that it is not also missing

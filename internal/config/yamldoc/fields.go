@@ -21,6 +21,7 @@ type constraints struct {
 	enum     []string
 	min, max *float64
 	bytes    bool // takes sizes such as 128KB
+	secret   bool // messages do not show it
 	single   bool // a list of one may be written without the list
 }
 
@@ -63,6 +64,7 @@ func keyOf(f reflect.StructField) (name string, inline bool) {
 func newField(f reflect.StructField, name string, index int) field {
 	out := field{name: name, index: []int{index}}
 	out.rules.bytes = f.Tag.Get("unit") == "bytes"
+	out.rules.secret = f.Tag.Get("secret") == "true"
 	out.rules.single = f.Tag.Get("single") == "true"
 	out.short = f.Tag.Get("short") == "true"
 	for _, part := range splitTag(f.Tag.Get("jsonschema")) {

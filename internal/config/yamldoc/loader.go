@@ -34,8 +34,9 @@ type Loader struct {
 	fields   map[reflect.Type][]field
 	files    map[string]fileText
 	secrets  []secret
-	budget   int // how many more values may be decoded
-	nesting  int // how deep in references inside references
+	literals []string // secrets that stand in the file as they are
+	budget   int      // how many more values may be decoded
+	nesting  int      // how deep in references inside references
 }
 
 // fileText is what came of reading the file of a reference.
@@ -65,6 +66,9 @@ func NewLoader(options Options) *Loader {
 
 // Problems are the problems found so far, warnings among them, in order.
 func (l *Loader) Problems() Problems {
+	for i := range l.problems {
+		l.problems[i].Source = l.masked(l.problems[i].Source)
+	}
 	return sorted(l.problems)
 }
 
@@ -96,7 +100,7 @@ func (l *Loader) described(p Problem) Problem {
 	for _, s := range l.sources {
 		if s.name == p.File {
 			p.file = s.order
-			p.Source = s.line(p.Line)
+			p.Source = l.masked(s.line(p.Line))
 		}
 	}
 	return p

@@ -35,6 +35,22 @@ func (l *Loader) addSecret(ref, v string) {
 	}
 }
 
+// keepLiteral remembers a secret that stands in the file as it is. Messages may come into
+// a log, so they show asterisks in its place; the file's owner should rather use ${...}.
+func (l *Loader) keepLiteral(value string) {
+	if len(value) >= minBare && !slices.Contains(l.literals, value) {
+		l.literals = append(l.literals, value)
+	}
+}
+
+// masked hides literal secrets in a line of the source, which keeps its length.
+func (l *Loader) masked(line string) string {
+	for _, v := range l.literals {
+		line = strings.ReplaceAll(line, v, strings.Repeat("*", len(v)))
+	}
+	return line
+}
+
 // redact puts the reference where a message shows what it stood for.
 func (l *Loader) redact(message string) string {
 	if message == "" || len(l.secrets) == 0 {

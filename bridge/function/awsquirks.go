@@ -1,0 +1,161 @@
+package function
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync/atomic"
+)
+
+// Quirks says what an endpoint that speaks Lambda's interface deviates in.
+type Quirks string
+
+// The quirks.
+const (
+	// QuirksAuto finds out: an endpoint that knows no path but the one of the Runtime
+	// Interface Emulator is one.
+	QuirksAuto Quirks = "auto"
+	// QuirksAWS takes the endpoint to answer as AWS does: LocalStack, SAM,
+	// serverless-offline.
+	QuirksAWS Quirks = "aws"
+	// QuirksRIE takes it to be AWS's Runtime Interface Emulator, which is in Lambda's
+	// base images: it has one function, named function, dies of two invocations at once,
+	// checks no signature, and answers a failure like a success.
+	QuirksRIE Quirks = "rie"
+)
+
+// riePath is the one path that the Runtime Interface Emulator has.
+const riePath = "/2015-03-31/functions/function/invocations"
+
+// rie invokes what may be a Runtime Interface Emulator.
+type rie struct {
+	poster *Poster
+	url    string
+	// is is whether it is one: sure from the start with quirks: rie, else found out.
+	is    atomic.Bool
+	known atomic.Bool
+	// turn holds one token: an invocation of something that is or may be one has to wait
+	// for the one before.
+	turn chan struct{}
+}
+
+func newRIE(c Config, p *Poster) *rie {
+	r := &rie{poster: p, url: strings.TrimSuffix(c.Endpoint, "/") + riePath, turn: make(chan struct{}, 1)}
+	r.is.Store(c.Quirks == QuirksRIE)
+	r.known.Store(c.Quirks == QuirksRIE || c.Quirks == QuirksAWS)
+	return r
+}
+
+// enter waits for the turn, if there has to be one; leave gives it back.
+func (r *rie) enter(ctx context.Context) (leave func(), err error) {
+	if r.known.Load() && !r.is.Load() {
+		return func() {}, nil
+	}
+	select {
+	case r.turn <- struct{}{}:
+		return func() { <-r.turn }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// settle notes what the endpoint has turned out to be.
+func (r *rie) settle(is bool) {
+	r.is.Store(is)
+	r.known.Store(true)
+}
+
+// unknownPath reports whether err is the answer of an HTTP server that does not know the
+// path, and not Lambda's that does not know the function.
+func unknownPath(err error) bool {
+	var status *StatusError
+	return errors.As(err, &status) && status.Status == http.StatusNotFound && status.Code == ""
+}
+
+// invoke makes one invocation. The caller has the turn.
+func (r *rie) invoke(ctx context.Context, payload []byte) ([]byte, error) {
+	resp, out, err := r.poster.send(ctx, r.url, http.Header{"Content-Type": {"application/json"}}, payload, nil)
+	switch {
+	case err != nil:
+		return nil, err
+	case resp.StatusCode == http.StatusBadGateway && json.Valid(out):
+		return nil, parseError(out) // the process exited, and this is the document
+	case resp.StatusCode != http.StatusOK:
+		return nil, &StatusError{Status: resp.StatusCode, Message: excerpt(out)}
+	}
+	return sniff(out)
+}
+
+// sniff finds the failures among answers that all look like successes.
+func sniff(out []byte) ([]byte, error) {
+	trimmed := bytes.TrimSpace(out)
+	if bytes.HasPrefix(trimmed, []byte("Task timed out after ")) {
+		return nil, &Error{Type: "Sandbox.Timedout", Message: string(trimmed), Payload: out}
+	}
+	if !bytes.HasPrefix(trimmed, []byte("{")) {
+		return out, nil
+	}
+	var doc struct {
+		Type    *string `json:"errorType"`
+		Message *string `json:"errorMessage"`
+	}
+	if json.Unmarshal(trimmed, &doc) != nil || doc.Type == nil || doc.Message == nil {
+		return out, nil
+	}
+	return nil, parseError(out)
+}
+
+// checkQuirks reports what is wrong with the setting.
+func (c Config) checkQuirks(report func(path, problem, remedy string)) {
+	switch c.Quirks {
+	case "", QuirksAuto, QuirksAWS, QuirksRIE:
+		if c.Quirks != "" && c.Endpoint == "" {
+			report("quirks", "has no meaning without endpoint", "add endpoint: URL, or remove quirks: AWS itself has none")
+		}
+	default:
+		report("quirks", fmt.Sprintf("%q is none of auto, aws and rie", c.Quirks), "write quirks: auto, aws or rie")
+	}
+	if c.Quirks == QuirksRIE && c.Concurrency > 1 {
+		report("concurrency", "a Runtime Interface Emulator takes one invocation at a time", "remove it, or write 1")
+	}
+}
+
+// Invoke implements [Function] as one synchronous invocation.
+func (f *awsFunction) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
+	if f.rie == nil {
+		out, _, err := f.invoke(ctx, payload)
+		return out, err
+	}
+	leave, err := f.rie.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	if f.rie.is.Load() {
+		return f.rie.invoke(ctx, payload)
+	}
+	out, like, err := f.invoke(ctx, payload)
+	switch {
+	case f.rie.known.Load():
+		return out, err
+	case unknownPath(err):
+		// Nothing has run. If the emulator's path is there, it is one.
+		out, rieErr := f.rie.invoke(ctx, payload)
+		if unknownPath(rieErr) {
+			return nil, err
+		}
+		f.rie.settle(true)
+		f.log.Info().Str("function", f.name).Msg("the endpoint is a Runtime Interface Emulator: quirks: rie")
+		return out, rieErr
+	case err == nil && !like && f.name == "function":
+		f.rie.settle(true)
+		return sniff(out)
+	case err == nil || like:
+		f.rie.settle(false)
+	}
+	return out, err
+}

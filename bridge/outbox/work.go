@@ -1,0 +1,187 @@
+package outbox
+
+import "time"
+
+// Work is a job in the outbox with what has become of it. A [Worker] reads it and sets
+// Result and Job.Local, and nothing else.
+type Work struct {
+	Entry
+	// Result is what Do says became of the attempt.
+	Result Result
+	// Replay says that it is a dead letter that is tried again.
+	Replay bool
+
+	born  time.Time // when its age began: accepted, or replayed
+	size  int64
+	most  int // of a batch that it may be in; 0: any size. See Result.Smaller
+	tries int // attempts since memory began to end
+
+	queue *queue
+	lane  *lane
+	group *group
+	in    *list // the list of waiting works that it is in; nil while it runs
+	timer *alarm
+	link  [lists]struct{ prev, next *Work }
+
+	original *Job // of a dead letter, while another job is tried in its place
+	before   int  // attempts before it was replayed
+	letter   bool // it is among the dead letters
+	drop     bool // a dead letter that was dropped while it was tried again
+}
+
+// Result is what became of an attempt.
+type Result struct {
+	// Verdict says what is to be done with the job.
+	Verdict Verdict
+	// Attempt is the attempt that failed, with Again and Dead.
+	Attempt Attempt
+	// Own says that the function itself failed, as [State.Own] counts it.
+	Own bool
+	// Split says that the attempt is to count for nothing, because the job failed with
+	// others and not by itself.
+	Split bool
+	// Nothing says that there was no attempt after all: nothing was called.
+	Nothing bool
+	// Wait is how long to wait before the next attempt, with Again.
+	Wait time.Duration
+	// Smaller is the most jobs that the batch of the next attempt may have, with
+	// Again; 0: any number. Jobs with such a bound are batched among themselves.
+	Smaller int
+	// Condition is why the job is given up, with Dead.
+	Condition Condition
+}
+
+// Verdict is what is to be done with a job after an attempt.
+type Verdict byte
+
+// The verdicts.
+const (
+	// Done: the job has come to its end.
+	Done Verdict = iota
+	// Again: it is tried again.
+	Again
+	// Dead: it is given up and becomes a dead letter.
+	Dead
+	// Undone: the attempt was cut off because the server shuts down.
+	Undone
+)
+
+// Condition is why a job was given up. The first two are AWS's.
+// (https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html)
+type Condition string
+
+// The conditions.
+const (
+	RetriesExhausted Condition = "RetriesExhausted"
+	EventAgeExceeded Condition = "EventAgeExceeded"
+	// PushedOut: the outbox was full and this was its oldest job.
+	PushedOut Condition = "PushedOut"
+	// ShutDown: it was in memory alone when the server stopped, and failed once more.
+	ShutDown Condition = "ShutDown"
+)
+
+func newWork(e Entry) *Work {
+	return &Work{Entry: e, born: e.Job.Accepted, size: e.Job.Size()}
+}
+
+// Born is when the job's age began: when its message was accepted, or when the dead
+// letter was replayed.
+func (w *Work) Born() time.Time { return w.born }
+
+// Tries is how many attempts count: all that the job was the cause of or, of a replayed
+// letter, those since.
+func (w *Work) Tries() int { return w.State.Tried - w.State.Split - w.before }
+
+// kept is the entry as the Log has it.
+func (w *Work) kept() Entry {
+	e := w.Entry
+	if w.original != nil {
+		e.Job = *w.original
+	}
+	return e
+}
+
+// keptAttempts is how many failed attempts are kept whole: the first, which often
+// tells most, and the last ones.
+const keptAttempts = 10
+
+// failed notes an attempt.
+func (s *State) failed(r *Result) {
+	s.Tried++
+	if r.Own {
+		s.Own++
+	}
+	if r.Split {
+		s.Split++
+	}
+	// Never in place: whoever lists dead letters may hold the slice.
+	kept := s.Attempts
+	if len(kept) >= keptAttempts {
+		kept = append(kept[:1:1], kept[len(kept)-keptAttempts+2:]...)
+	}
+	s.Attempts = append(kept[:len(kept):len(kept)], r.Attempt)
+}
+
+// The lists that a work is in at once.
+const (
+	byTurn = iota // waiting: a group's or a lane's
+	byAge         // everything of a queue
+	lists
+)
+
+// list is a list of works that are linked to each other.
+type list struct {
+	which      int
+	head, tail *Work
+	n          int
+}
+
+func (l *list) push(w *Work) {
+	k := &w.link[l.which]
+	k.prev, k.next = l.tail, nil
+	if l.tail != nil {
+		l.tail.link[l.which].next = w
+	} else {
+		l.head = w
+	}
+	l.tail = w
+	l.added(w)
+}
+
+func (l *list) pushFront(w *Work) {
+	k := &w.link[l.which]
+	k.prev, k.next = nil, l.head
+	if l.head != nil {
+		l.head.link[l.which].prev = w
+	} else {
+		l.tail = w
+	}
+	l.head = w
+	l.added(w)
+}
+
+func (l *list) added(w *Work) {
+	l.n++
+	if l.which == byTurn {
+		w.in = l
+	}
+}
+
+func (l *list) remove(w *Work) {
+	k := &w.link[l.which]
+	if k.prev != nil {
+		k.prev.link[l.which].next = k.next
+	} else {
+		l.head = k.next
+	}
+	if k.next != nil {
+		k.next.link[l.which].prev = k.prev
+	} else {
+		l.tail = k.prev
+	}
+	k.prev, k.next = nil, nil
+	l.n--
+	if l.which == byTurn {
+		w.in = nil
+	}
+}

@@ -1,0 +1,93 @@
+package natsd_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/rs/zerolog"
+	"go.uber.org/goleak"
+
+	"github.com/topicwire/topicwire/internal/natsd"
+)
+
+func open(t *testing.T, c natsd.Config) *natsd.Server {
+	t.Helper()
+	s, err := natsd.Open(t.Context(), c, zerolog.Nop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	return s
+}
+
+func TestTwoServersOnOneFolder(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	first := open(t, natsd.Config{Dir: dir})
+	_, err := natsd.Open(t.Context(), natsd.Config{Dir: dir}, zerolog.Nop())
+	if !errors.Is(err, natsd.ErrInUse) || !strings.Contains(err.Error(), dir) || !strings.Contains(err.Error(), "set store.dir") {
+		t.Errorf("got %v", err)
+	}
+	first.Close()
+	open(t, natsd.Config{Dir: dir})
+}
+
+func TestFolderThatCannotBeOne(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := natsd.Open(t.Context(), natsd.Config{Dir: filepath.Join(file, "data")}, zerolog.Nop())
+	if err == nil || !strings.Contains(err.Error(), "store.dir") || !strings.Contains(err.Error(), "not a directory") || !strings.Contains(err.Error(), "let the user") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestServerThatIsNotThere(t *testing.T) {
+	_, err := natsd.Open(t.Context(), natsd.Config{NATS: natsd.External{URL: "nats://127.0.0.1:1"}}, zerolog.Nop())
+	if err == nil || !strings.Contains(err.Error(), "store.nats") || !strings.Contains(err.Error(), "start it, or correct store.nats") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// What was written is there in the next life of the server, and nothing listens.
+func TestEmbedded(t *testing.T) {
+	for _, d := range []natsd.Durability{natsd.Fast, natsd.Interval, natsd.Fsync} {
+		t.Run(string(d), func(t *testing.T) {
+			dir := t.TempDir()
+			for life := range 2 {
+				s := open(t, natsd.Config{Dir: dir, Durability: d})
+				conn, alive := s.Link()
+				if alive.Err() != nil || s.Room(1, false) != nil || s.Place() != dir {
+					t.Error("it does not say that all is well")
+				}
+				js, err := jetstream.New(conn)
+				if err != nil {
+					t.Fatal(err)
+				}
+				stream, err := js.CreateOrUpdateStream(t.Context(), jetstream.StreamConfig{Name: "S", Subjects: []string{"s"}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if n := stream.CachedInfo().State.Msgs; n != uint64(life) {
+					t.Errorf("%d messages in life %d", n, life)
+				}
+				if _, err := js.Publish(t.Context(), "s", []byte("x")); err != nil {
+					t.Fatal(err)
+				}
+				s.Mend(t.Context()) // there is nothing to mend
+				s.Close()
+				if alive.Err() == nil {
+					t.Error("the connection lives on")
+				}
+			}
+		})
+	}
+}
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m)
+}
