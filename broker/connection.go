@@ -102,7 +102,7 @@ func (c *connection) disconnectSaying(r reason, text string) {
 		return
 	}
 	c.why.Store(uint32(r))
-	if c.version >= 5 && c.established.Load() {
+	if c.established.Load() && c.version >= 5 {
 		props := c.reasonString(text)
 		packet := appendLength([]byte{packetDisconnect}, 1+len(props))
 		_, _ = c.Conn.Write(append(append(packet, byte(r)), props...)) // a full buffer: then it goes without

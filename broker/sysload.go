@@ -44,10 +44,15 @@ func (l *sysLoads) next(t sysTotals, now time.Time) iter.Seq2[string, float64] {
 	l.at = now
 	return func(yield func(string, float64) bool) {
 		for i, s := range [9]number{
-			{"bytes/received", t.bytesReceived}, {"bytes/sent", t.bytesSent},
-			{"connections", t.connections}, {"sockets", t.sockets},
-			{"messages/received", t.packetsReceived}, {"messages/sent", t.packetsSent},
-			{"publish/dropped", t.dropped}, {"publish/received", t.publishReceived}, {"publish/sent", t.publishSent},
+			{"bytes/received", t.bytesReceived},
+			{"bytes/sent", t.bytesSent},
+			{"connections", t.connections},
+			{"sockets", t.sockets},
+			{"messages/received", t.packetsReceived},
+			{"messages/sent", t.packetsSent},
+			{"publish/dropped", t.dropped},
+			{"publish/received", t.publishReceived},
+			{"publish/sent", t.publishSent},
 		} {
 			rate := 0.0
 			if !first && elapsed > 0 {
