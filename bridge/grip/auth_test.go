@@ -90,12 +90,11 @@ func TestSignatureES256(t *testing.T) {
 	if err := json.Unmarshal([]byte(doc), &jwk); err != nil || h.Get("Content-Type") != "application/jwk+json" || jwk.Kty != "EC" || jwk.Crv != "P-256" {
 		t.Fatal(doc, err)
 	}
-	number := func(s string) *big.Int {
-		b, err := base64.RawURLEncoding.DecodeString(s)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return new(big.Int).SetBytes(b)
+	x, errX := base64.RawURLEncoding.DecodeString(jwk.X)
+	y, errY := base64.RawURLEncoding.DecodeString(jwk.Y)
+	public, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), append(append([]byte{4}, x...), y...))
+	if errX != nil || errY != nil || err != nil {
+		t.Fatal(doc, err)
 	}
 	parts := strings.Split(sig, ".")
 	raw, err := base64.RawURLEncoding.DecodeString(parts[2])
@@ -103,7 +102,6 @@ func TestSignatureES256(t *testing.T) {
 		t.Fatal(sig, err)
 	}
 	sum := sha256.Sum256([]byte(parts[0] + "." + parts[1]))
-	public := &ecdsa.PublicKey{Curve: elliptic.P256(), X: number(jwk.X), Y: number(jwk.Y)}
 	if !ecdsa.Verify(public, sum[:], new(big.Int).SetBytes(raw[:32]), new(big.Int).SetBytes(raw[32:])) {
 		t.Errorf("the published key does not verify %s", sig)
 	}
