@@ -29,6 +29,11 @@ deps: ## Install what the tests need, or say what to install
 test: deps ## Run every test
 	$(GO) test -timeout 15m ./...
 
+.PHONY: foreign
+foreign: ## Test against other Lambda endpoints (installs 280 MB of npm modules)
+	npm ci --prefix internal/e2e/foreign --no-audit --no-fund --silent
+	TOPICWIRE_FOREIGN=$(CURDIR)/internal/e2e/foreign/node_modules $(GO) test -count=1 -timeout 5m -v -run TestServerlessOffline ./internal/e2e
+
 .PHONY: race
 race: deps ## Run every test with the race detector (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race -timeout 30m ./...

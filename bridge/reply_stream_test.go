@@ -227,3 +227,13 @@ func TestReplyChecks(t *testing.T) {
 		}
 	}
 }
+
+func TestBatchesAreNotStreamed(t *testing.T) {
+	got := ""
+	a := streamed("f")
+	a.Batch = &action.BatchConfig{}
+	a.Check(func(path, problem, _ string) { got += path + " " + problem })
+	if !strings.HasPrefix(got, "batch one answer") {
+		t.Errorf("reported %q", got)
+	}
+}

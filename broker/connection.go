@@ -48,8 +48,9 @@ type connection struct {
 	acks  ackLine
 	quota *quota // nil = no limits
 
-	term term                           // of the principal
-	who  atomic.Pointer[auth.Principal] // for other goroutines; the reader follows it, see takePrincipal
+	checked uint64                         // Broker.rechecks before the client was let in
+	term    term                           // of the principal
+	who     atomic.Pointer[auth.Principal] // for other goroutines; the reader follows it, see takePrincipal
 
 	established atomic.Bool   // CONNACK was sent
 	ended       atomic.Bool   // a DISCONNECT was sent, or nothing more is to be said

@@ -40,6 +40,9 @@ func (c Config) Check(report Report) {
 		if c.Lambda == nil && c.HTTP == nil && len(names) == 1 {
 			report("batch", "is for lambda and http actions", "remove it: "+names[0]+" takes one message at a time")
 		}
+		if l := c.Lambda; l != nil && l.Reply != nil && l.Reply.Stream || c.HTTP != nil && c.HTTP.Reply != nil && c.HTTP.Reply.Stream {
+			report("batch", "one answer to several messages cannot be streamed to each", "remove batch, or stream from the reply")
+		}
 	}
 	switch len(names) {
 	case 0:

@@ -47,6 +47,9 @@ func (a *app) addresses(cfg *config.Config) []address {
 		out = append(out,
 			address{"MQTT over WebSocket", ws + "://" + l.Addr().String() + webSocketPath(cfg)},
 			address{"health, metrics", scheme + "://" + l.Addr().String() + "/readyz"})
+		if what := a.doors.which.String(); what != "" {
+			out = append(out, address{what, scheme + "://" + l.Addr().String()})
+		}
 	}
 	return out
 }

@@ -134,9 +134,6 @@ func (d *doors) identify(r *http.Request) (*auth.Principal, error) {
 	if why := notLocal(r); why != "" {
 		return nil, &notLocalError{why}
 	}
-	if key, ok := d.keys.table.Find(accessKeyID(r)); ok {
-		return key.Principal, nil
-	}
 	return p, nil
 }
 
@@ -175,19 +172,4 @@ func notLocal(r *http.Request) string {
 func loopback(address string) bool {
 	a, err := netip.ParseAddrPort(address)
 	return err == nil && a.Addr().Unmap().IsLoopback()
-}
-
-// accessKeyID is the identifier of the key that a request is signed with, in its
-// Authorization header or its query; empty if it is not signed.
-func accessKeyID(r *http.Request) string {
-	credential := r.URL.Query().Get("X-Amz-Credential")
-	if rest, ok := strings.CutPrefix(r.Header.Get("Authorization"), "AWS4-HMAC-SHA256 "); ok {
-		for part := range strings.SplitSeq(rest, ",") {
-			if value, ok := strings.CutPrefix(strings.TrimSpace(part), "Credential="); ok {
-				credential = value
-			}
-		}
-	}
-	id, _, _ := strings.Cut(credential, "/")
-	return id
 }

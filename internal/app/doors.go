@@ -36,8 +36,13 @@ func (d *doors) open(cfg *config.Config, others http.Handler) http.Handler {
 	d.lambda = invokeapi.New(invokeapi.Options{
 		Functions: callable{d.a}, Authenticate: d.lambdaCaller, Log: d.a.log, Metrics: d.a.metrics,
 	})
+	limits := cfg.Limits.Effective()
+	most := limits.MaxPayloadSize
+	if most == 0 { // what MQTT would take
+		most = limits.MaxPacketSize
+	}
 	d.iot = iotdata.New(iotdata.Options{
-		Broker: d.a.broker, Authenticate: d.iotCaller, MaxPayload: cfg.Limits.Effective().MaxPayloadSize, Log: d.a.log, Metrics: d.a.metrics,
+		Broker: d.a.broker, Authenticate: d.iotCaller, MaxPayload: most, Log: d.a.log, Metrics: d.a.metrics,
 	})
 	return d.before(others)
 }

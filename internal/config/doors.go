@@ -17,3 +17,17 @@ const (
 
 // On reports whether the door is served.
 func (d Door) On() bool { return d != DoorOff }
+
+// String says which doors there are, for people; empty for none.
+func (d Doors) String() string {
+	switch {
+	case d.Lambda.On() && d.IoTData.On():
+		return "AWS Lambda, IoT data plane"
+	case d.Lambda.On():
+		return "AWS Lambda"
+	case d.IoTData.On():
+		return "AWS IoT data plane"
+	default:
+		return ""
+	}
+}
