@@ -134,6 +134,7 @@ type run struct {
 	now   time.Time
 	jobs  []outbox.Job
 	names []string // of the rules that took it; only if somebody watches
+	cause string   // ID of the job that is evaluated; empty at acceptance
 	ack   *waiter  // nil unless the publisher waits for what comes of it
 }
 
@@ -202,7 +203,7 @@ func (r *run) evaluate(ctx context.Context, l *local) error {
 			r.renderFailed(l, a, err)
 			continue
 		}
-		j.ID = message.NewID()
+		j.ID = r.jobID(a)
 		j.Queue = r.queue(j.Task)
 		if j.Delivery != nil && j.Delivery.Batch != nil {
 			j.Batch = batchName(&j, a)
@@ -217,6 +218,15 @@ func (r *run) evaluate(ctx context.Context, l *local) error {
 		r.errorJob(ctx, l, l.group.take()) // every action failed already
 	}
 	return nil
+}
+
+// jobID is the ID of an action's job. One that comes out of a job that is evaluated gets
+// the same again if a crash makes that happen twice.
+func (r *run) jobID(a *action.Action) string {
+	if r.cause == "" {
+		return message.NewID()
+	}
+	return derivedID(r.cause, a.Path())
 }
 
 // lane names the order in which an action's jobs are done: those of one name one after
@@ -267,10 +277,13 @@ func (r *run) statementFailed(ctx context.Context, l *local, err error) {
 	r.b.failed(failure{m: r.m, rule: l.rule.Name, action: "sql", target: l.rule.Name, err: err, outcome: ruleError})
 	l.ack.fail(err)
 	if l.rule.onError != nil && !l.rule.Silent {
-		r.errorJob(ctx, l, []action.Failure{
-			{Action: "RuleExecution", Resource: l.rule.Name, Message: err.Error()},
-		})
+		r.errorJob(ctx, l, []action.Failure{ruleFailure(l.rule.Name, err)})
 	}
+}
+
+// ruleFailure is a statement's failure in an error document.
+func ruleFailure(rule string, err error) action.Failure {
+	return action.Failure{Action: "RuleExecution", Resource: rule, Message: err.Error()}
 }
 
 func (r *run) renderFailed(l *local, a *action.Action, err error) {

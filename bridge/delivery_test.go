@@ -122,6 +122,7 @@ func TestRetriesByKindOfFailure(t *testing.T) {
 			}}
 			r := []bridge.RuleConfig{withError(rule("r", "SELECT * FROM 'in'", a), republish("errors"))}
 			virtual(t, bridge.Options{}, r, f, func(t *testing.T, b *bridge.Bridge, out *broker) {
+				t.Helper()
 				m := msg("in", "{}")
 				m.QoS = c.qos
 				accept(t, b, m)
@@ -184,6 +185,7 @@ func TestFaultsOfFunctions(t *testing.T) {
 	shaky.Retry = &action.RetryConfig{MaxAttempts: 20}
 	rs := []bridge.RuleConfig{rule("shaky", "SELECT VALUE * FROM 'in'", shaky), rule("down", "SELECT VALUE * FROM 'in'", lambda("down"))}
 	virtual(t, bridge.Options{}, rs, f, func(t *testing.T, b *bridge.Bridge, _ *broker) {
+		t.Helper()
 		start = time.Now()
 		for i := range messages {
 			accept(t, b, msg("in", fmt.Sprint(i)))
@@ -281,6 +283,7 @@ func TestOrderedBy(t *testing.T) {
 			a := lambda("f")
 			a.OrderedBy = c.by
 			virtual(t, bridge.Options{}, []bridge.RuleConfig{rule("r", c.sql, a)}, f, func(t *testing.T, b *bridge.Bridge, _ *broker) {
+				t.Helper()
 				for i := range 6 {
 					for _, device := range []string{"a", "b"} {
 						m := msg("in", fmt.Sprintf(`{"device":{"id":%q},"n":%d}`, device, i))
@@ -327,6 +330,7 @@ func TestAckDone(t *testing.T) {
 			r := rule("r", "SELECT * FROM 'in'", lambda("f"))
 			r.Ack = "done"
 			virtual(t, bridge.Options{Drain: time.Second}, []bridge.RuleConfig{r, rule("other", "SELECT * FROM 'in'", republish("x"))}, f, func(t *testing.T, b *bridge.Bridge, _ *broker) {
+				t.Helper()
 				m := msg("in", "{}")
 				m.Hops = c.hops
 				outcome := make(chan error, 1)
@@ -430,6 +434,7 @@ func TestReloadBetweenRetries(t *testing.T) {
 	r := rule("r", "SELECT * FROM 'in'", lambda("f"))
 	var n attempts
 	virtual(t, bridge.Options{}, []bridge.RuleConfig{r}, functions{"f": throws(errServer)}, func(t *testing.T, b *bridge.Bridge, _ *broker) {
+		t.Helper()
 		for range 50 {
 			accept(t, b, msg("in", "{}"))
 		}
@@ -460,6 +465,7 @@ func TestReplayUnderTraffic(t *testing.T) {
 	a := lambda("f")
 	a.OrderedBy = "client"
 	virtual(t, bridge.Options{}, []bridge.RuleConfig{withError(rule("r", "SELECT VALUE * FROM 'in'", a), republish("errors"))}, f, func(t *testing.T, b *bridge.Bridge, out *broker) {
+		t.Helper()
 		for i := range 200 {
 			accept(t, b, msg("in", fmt.Sprint(i)))
 		}
@@ -495,6 +501,43 @@ func TestReplayUnderTraffic(t *testing.T) {
 		}
 		if n := len(b.Letters(bridge.LetterFilter{})); n != 0 || len(out.all()) != 111 {
 			t.Errorf("%d letters and %d error actions in the end", n, len(out.all()))
+		}
+	})
+}
+
+// A statement whose function stays down is evaluated again until the message is too
+// old; then the error action runs, and the letter can be replayed, which runs the
+// actions and no error action again.
+func TestStatementWhoseFunctionIsDown(t *testing.T) {
+	var down atomic.Bool
+	down.Store(true)
+	f := functions{"g": func(_ context.Context, p []byte) ([]byte, error) {
+		if down.Load() {
+			return nil, errServer
+		}
+		return p, nil
+	}, "f": throws(errThrown)}
+	r := withError(rule("r", "SELECT aws_lambda('g', *) AS g FROM 'in'", lambda("f")), republish("errors"))
+	virtual(t, bridge.Options{}, []bridge.RuleConfig{r}, f, func(t *testing.T, b *bridge.Bridge, out *broker) {
+		t.Helper()
+		accept(t, b, msg("in", "{}"))
+		after(5 * time.Hour)
+		if n := len(out.all()); n != 0 {
+			t.Fatalf("%d error actions too early", n)
+		}
+		after(2 * time.Hour)
+		all := out.all()
+		if len(all) != 1 || !strings.Contains(string(all[0].Payload), `"failedAction":"RuleExecution"`) || !strings.Contains(string(all[0].Payload), "503") {
+			t.Fatalf("published: %+v", all)
+		}
+		down.Store(false)
+		if n, err := b.ReplayLetters(bridge.LetterFilter{Error: "503"}, 0, ""); n != 1 || err != nil {
+			t.Errorf("%d replayed, %v", n, err)
+		}
+		after(time.Minute)
+		letters := b.Letters(bridge.LetterFilter{})
+		if len(letters) != 1 || letters[0].Job.Spec.Resource() != "f" || len(out.all()) != 1 {
+			t.Errorf("%d letters, %d error actions", len(letters), len(out.all()))
 		}
 	})
 }

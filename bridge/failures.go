@@ -42,8 +42,11 @@ func (g *group) take() []action.Failure {
 
 // errorID is the ID of the error action's job of a rule for a message: the same again if
 // a crash makes it run twice, so that a function can tell.
-func errorID(messageID, rule string) string {
-	sum := sha256.Sum256([]byte(messageID + "/" + rule))
+func errorID(messageID, rule string) string { return derivedID(messageID, rule) }
+
+// derivedID is an ID that comes out the same whenever it is made of the same.
+func derivedID(from, what string) string {
+	sum := sha256.Sum256([]byte(from + "/" + what))
 	sum[6], sum[8] = sum[6]&0x0f|0x80, sum[8]&0x3f|0x80 // a UUID of version 8 (RFC 9562, section 5.8)
 	h := hex.EncodeToString(sum[:16])
 	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/topicwire/topicwire/bridge/action"
@@ -49,8 +50,16 @@ func (b worker) GiveUp(ctx context.Context, w *outbox.Work, why outbox.Condition
 		m: w.Job.Message, rule: w.Job.Rule, action: kindOf(&w.Job), target: targetOf(&w.Job), err: err, requestID: w.Job.ID,
 		outcome: outcomeGivenUp, errorAction: w.Job.Stage == outbox.ErrorAct,
 	})
-	if !w.Replay {
+	switch l, _ := w.Job.Local.(*local); {
+	case w.Replay:
+	case w.Job.Stage != outbox.Evaluate || why == outbox.PushedOut:
 		b.finished(ctx, &w.Job, err, why == outbox.PushedOut)
+	default:
+		if l == nil {
+			l = &local{}
+		}
+		b.runErrorAction(ctx, &w.Job, l, []action.Failure{ruleFailure(w.Job.Rule, err)})
+		l.ack.done(err)
 	}
 }
 
@@ -130,7 +139,7 @@ func (b *Bridge) finished(ctx context.Context, j *outbox.Job, err error, dropped
 			f = &action.Failure{Action: j.Spec.FailedAction(), Resource: j.Spec.Resource(), Message: err.Error()}
 		}
 		if l.group.finish(f) {
-			b.runErrorAction(ctx, j, l)
+			b.runErrorAction(ctx, j, l, l.group.take())
 		}
 	}
 	if j.Stage != outbox.ErrorAct {
@@ -138,19 +147,22 @@ func (b *Bridge) finished(ctx context.Context, j *outbox.Job, err error, dropped
 	}
 }
 
-// runErrorAction puts the job of the error action, if one is due.
-func (b *Bridge) runErrorAction(ctx context.Context, j *outbox.Job, l *local) {
-	failures := l.group.take()
+// runErrorAction puts the job of the error action, if there are failures and the rule
+// has one.
+func (b *Bridge) runErrorAction(ctx context.Context, j *outbox.Job, l *local, failures []action.Failure) {
 	if len(failures) == 0 {
 		return
 	}
 	if l.rule == nil {
-		r, err := restore(j.Source)
+		r, err := restore(j.Source) //nolint:contextcheck // compiling waits for nothing
 		if err != nil {
 			b.options.Log.Error().Err(err).Str("rule", j.Rule).Msg("the rule of a stored job does not compile any more; its error action is not run")
 			return
 		}
 		l = &local{rule: r}
+	}
+	if l.rule.onError == nil {
+		return
 	}
 	run := b.newRun(b.loaded.Load().Program, j.Message)
 	defer run.end()
@@ -163,7 +175,7 @@ func (b *Bridge) evaluateLater(ctx context.Context, w *outbox.Work) {
 	j := &w.Job
 	l, _ := j.Local.(*local)
 	if l == nil {
-		r, err := restore(j.Source)
+		r, err := restore(j.Source) //nolint:contextcheck // compiling waits for nothing
 		if err != nil {
 			b.failed(failure{m: j.Message, rule: j.Rule, action: "sql", target: j.Rule, err: err})
 			w.Result.Verdict, w.Result.Condition = outbox.Dead, outbox.RetriesExhausted
@@ -176,6 +188,7 @@ func (b *Bridge) evaluateLater(ctx context.Context, w *outbox.Work) {
 	l = &local{rule: l.rule, ack: l.ack}
 	run := b.newRun(b.loaded.Load().Program, j.Message)
 	defer run.end()
+	run.cause = j.ID
 	err := run.evaluate(b.call(ctx, j), l)
 	if ctx.Err() != nil {
 		w.Result.Verdict = outbox.Undone
@@ -189,9 +202,10 @@ func (b *Bridge) evaluateLater(ctx context.Context, w *outbox.Work) {
 		}
 		run.statementFailed(b.call(ctx, j), l, err)
 	}
-	if w.Replay {
+	if w.Replay { // the error action has been run
+		run.jobs = slices.DeleteFunc(run.jobs, func(j outbox.Job) bool { return j.Stage == outbox.ErrorAct })
 		for i := range run.jobs {
-			run.jobs[i].Accepted = time.Now() // its age begins anew with the replay
+			run.jobs[i].Source, run.jobs[i].Local = nil, nil
 		}
 	}
 	b.follow(ctx, run.jobs)

@@ -92,7 +92,9 @@ type Broker struct {
 	denials   denials
 
 	connections    connections
-	background     sync.WaitGroup // what asks for principals again
+	background     sync.WaitGroup                                // what asks for principals again
+	mayStay        atomic.Pointer[func(p *auth.Principal) error] // of the last Recheck
+	rechecks       atomic.Uint64                                 // how many there were
 	accept         atomic.Pointer[Accept]
 	keep           atomic.Pointer[Keep]
 	watch          atomic.Pointer[func(*message.Message)]

@@ -156,6 +156,7 @@ const authenticateTimeout = 10 * time.Second
 func (c *connection) authenticate() reason {
 	ctx, cancel := context.WithTimeout(c.b.life(), authenticateTimeout)
 	defer cancel()
+	c.checked = c.b.rechecks.Load()
 	p, err := c.b.auth.Authenticate(ctx, &c.connect.credentials)
 	switch {
 	case err == nil && p != nil:

@@ -48,8 +48,9 @@ type connection struct {
 	acks  ackLine
 	quota *quota // nil = no limits
 
-	term term                           // of the principal
-	who  atomic.Pointer[auth.Principal] // for other goroutines; the reader follows it, see takePrincipal
+	checked uint64                         // Broker.rechecks before the client was let in
+	term    term                           // of the principal
+	who     atomic.Pointer[auth.Principal] // for other goroutines; the reader follows it, see takePrincipal
 
 	established atomic.Bool   // CONNACK was sent
 	ended       atomic.Bool   // a DISCONNECT was sent, or nothing more is to be said
@@ -101,7 +102,7 @@ func (c *connection) disconnectSaying(r reason, text string) {
 		return
 	}
 	c.why.Store(uint32(r))
-	if c.established.Load() && c.version >= 5 {
+	if c.established.Load() && c.version >= 5 { // in this order: the version is known once it is established
 		props := c.reasonString(text)
 		packet := appendLength([]byte{packetDisconnect}, 1+len(props))
 		_, _ = c.Conn.Write(append(append(packet, byte(r)), props...)) // a full buffer: then it goes without

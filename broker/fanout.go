@@ -58,7 +58,7 @@ func (b *Broker) deliver(o *session.Outgoing, e *topics.Match[*subscriber], shar
 func (b *Broker) roomFor(m *message.Message, from *subscriber) bool {
 	found := b.index.Match(m.Topic)
 	for e := range found.Subscribers.All() {
-		if e.QoS > 0 && (!e.NoLocal || e.Subscriber != from) && !e.Subscriber.session.HasRoom(len(m.Payload)+len(m.Topic)) {
+		if e.QoS > 0 && (!e.NoLocal || e.Subscriber != from) && !e.Subscriber.session.HasRoom(len(m.Payload)+len(m.Topic)) && e.Subscriber.mayReceive(m.Topic) {
 			return false
 		}
 	}

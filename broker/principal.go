@@ -20,7 +20,14 @@ type term struct {
 
 // watchPrincipal ends the connection when its principal's time is over, and asks for
 // the principal again when that is due.
-func (c *connection) watchPrincipal() { c.watch(c.who.Load()) }
+func (c *connection) watchPrincipal() {
+	c.watch(c.who.Load())
+	if c.b.rechecks.Load() != c.checked { // what let the client in may be gone meanwhile
+		if may := c.b.mayStay.Load(); may != nil {
+			c.recheck(*may)
+		}
+	}
+}
 
 func (c *connection) watch(p *auth.Principal) {
 	t := &c.term
@@ -119,13 +126,21 @@ func (c *connection) replaceReceiver(p *auth.Principal) {
 // for whom may gives an error: reason code 0x87. It is for changes of users, certificates
 // and keys; see [auth.Authenticator.Recheck].
 func (b *Broker) Recheck(may func(p *auth.Principal) error) {
+	b.mayStay.Store(&may)
+	b.rechecks.Add(1)
 	for _, c := range b.connections.list() {
-		if !c.established.Load() || c.ended.Load() {
-			continue
+		if c.established.Load() {
+			c.recheck(may)
 		}
-		if err := may(c.who.Load()); err != nil {
-			b.log.Info().Err(err).Str("client", c.origin.ClientID).Msg("client disconnected: it would not be let in any more")
-			c.disconnect(reasonNotAuthorized)
-		}
+	}
+}
+
+func (c *connection) recheck(may func(p *auth.Principal) error) {
+	if c.ended.Load() {
+		return
+	}
+	if err := may(c.who.Load()); err != nil {
+		c.b.log.Info().Err(err).Str("client", c.origin.ClientID).Msg("client disconnected: it would not be let in any more")
+		c.disconnect(reasonNotAuthorized)
 	}
 }

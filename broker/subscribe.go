@@ -63,10 +63,7 @@ func (c *connection) onSubscribe(pk *packets.Packet) error {
 			replays = append(replays, func() { c.b.replay(c.sub, f.Filter, o) })
 		}
 	}
-	c.answer(packetSuback, pk.PacketID, codes, c.reasonString(strings.Join(denied, "; ")))
-	for _, replay := range replays {
-		replay()
-	}
+	c.answer(packetSuback, pk.PacketID, codes, c.reasonString(strings.Join(denied, "; ")), replays...)
 	for _, filter := range granted { // policies may have changed between the check and the subscription
 		if !c.principal.MayAll(auth.Subscribe) && !c.principal.DecideSubscribe(filter).Allowed {
 			c.sub.unsubscribe(c.b, filter)
@@ -186,7 +183,7 @@ const (
 
 // answer sends a SUBACK or UNSUBACK, once the subscriptions of a session that
 // outlives its connection are durable.
-func (c *connection) answer(first byte, id uint16, codes, props []byte) {
+func (c *connection) answer(first byte, id uint16, codes, props []byte, then ...func()) {
 	if c.version < 5 {
 		props = nil
 	}
@@ -195,7 +192,7 @@ func (c *connection) answer(first byte, id uint16, codes, props []byte) {
 	b = append(append(b, byte(id>>8), byte(id)), props...)
 	b = append(b, codes...)
 	if !c.sub.session.Durable() {
-		_, _ = c.Write(b)
+		c.say(b, then)
 		return
 	}
 	c.b.store.Sync(func(err error) {
@@ -204,8 +201,16 @@ func (c *connection) answer(first byte, id uint16, codes, props []byte) {
 			c.disconnect(reasonImplementation)
 			return
 		}
-		_, _ = c.Write(b)
+		c.say(b, then)
 	})
+}
+
+// say sends a packet and then does what is to come after it.
+func (c *connection) say(b []byte, then []func()) {
+	_, _ = c.Write(b)
+	for _, do := range then {
+		do()
+	}
 }
 
 // subscribe adds a subscription, or replaces the one with the same filter

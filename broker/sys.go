@@ -19,7 +19,8 @@ func (b *Broker) sysLoop(ctx context.Context) {
 	}
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
-	s := &sysTopics{b: b, started: time.Now(), last: map[string]string{}}
+	now := time.Now()
+	s := &sysTopics{b: b, started: now, last: map[string]string{}, loads: sysLoads{at: now}}
 	for {
 		if b.limits.SysInterval > 0 {
 			s.publish(time.Now())

@@ -30,7 +30,7 @@ func (b *Broker) totals() sysTotals {
 // sysLoads are the exponential averages per minute, over one minute, five and
 // fifteen, under $SYS/broker/load.
 type sysLoads struct {
-	at   time.Time
+	at   time.Time // of the last look; at first of the start
 	last [9]int64
 	per  [9][3]float64
 }
@@ -40,25 +40,29 @@ func windows() [3]float64 { return [3]float64{1, 5, 15} }
 
 // next takes the totals of now in and goes through all averages by their names.
 func (l *sysLoads) next(t sysTotals, now time.Time) iter.Seq2[string, float64] {
-	elapsed, first := now.Sub(l.at).Minutes(), l.at.IsZero()
+	elapsed := now.Sub(l.at).Minutes()
 	l.at = now
 	return func(yield func(string, float64) bool) {
 		for i, s := range [9]number{
-			{"bytes/received", t.bytesReceived}, {"bytes/sent", t.bytesSent},
-			{"connections", t.connections}, {"sockets", t.sockets},
-			{"messages/received", t.packetsReceived}, {"messages/sent", t.packetsSent},
-			{"publish/dropped", t.dropped}, {"publish/received", t.publishReceived}, {"publish/sent", t.publishSent},
+			{"bytes/received", t.bytesReceived},
+			{"bytes/sent", t.bytesSent},
+			{"connections", t.connections},
+			{"sockets", t.sockets},
+			{"messages/received", t.packetsReceived},
+			{"messages/sent", t.packetsSent},
+			{"publish/dropped", t.dropped},
+			{"publish/received", t.publishReceived},
+			{"publish/sent", t.publishSent},
 		} {
-			rate := 0.0
-			if !first && elapsed > 0 {
-				rate = float64(s.value-l.last[i]) / elapsed
-			}
+			added := float64(s.value - l.last[i])
 			l.last[i] = s.value
 			for w, minutes := range windows() {
 				average := &l.per[i][w]
-				*average += min(elapsed/minutes, 1) * (rate - *average)
-				if first {
-					*average = 0
+				// What was added in so much of a minute, as a rate, with the weight of that time.
+				if elapsed < minutes {
+					*average += (added - *average*elapsed) / minutes
+				} else {
+					*average = added / elapsed
 				}
 				if !yield("load/"+s.name+"/"+strconv.Itoa(int(minutes))+"min", *average) {
 					return

@@ -301,7 +301,7 @@ func TestSpecDescribesItself(t *testing.T) {
 		kind, failed, resource, queue, name string
 	}{
 		{action.Spec{Lambda: &action.LambdaSpec{Function: "f"}}, "lambda", "LambdaAction", "f", "lambda", "f"},
-		{action.Spec{HTTP: &action.HTTPSpec{URL: "http://h:1/x"}}, "http", "HttpAction", "http://h:1/x", "http", "h:1"},
+		{action.Spec{HTTP: &action.HTTPSpec{URL: "http://h:1/x"}}, "http", "HttpAction", "http://h:1/x", "http", "h:1/r"},
 		{action.Spec{Republish: &action.RepublishSpec{Topic: "t"}}, "republish", "RepublishAction", "t", "republish", "r"},
 	} {
 		queue, name := c.spec.Queue("r")

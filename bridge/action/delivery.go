@@ -1,6 +1,7 @@
 package action
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -168,7 +169,7 @@ func (c *compiler) order(expression string) (o order) {
 		o.key = c.field("ordered_by", "${"+expression+"}")
 		o.outside = c.outside
 		for i := before; i < len(c.errs); i++ {
-			if e, ok := c.errs[i].(*Error); ok {
+			if e, ok := errors.AsType[*Error](c.errs[i]); ok {
 				e.Remedy = "write client, topic, none, or an expression such as device.id"
 			}
 		}

@@ -147,10 +147,11 @@ func (a *httpAction) render(ctx context.Context, in *sql.Input) (Spec, error) {
 	return Spec{HTTP: spec}, nil
 }
 
-// queue is one per host: a slow host slows no other.
-func (h *HTTPSpec) queue(_ string) string {
+// queue is one per host and rule: a slow host slows no other, and a path that is broken
+// no other rule's path.
+func (h *HTTPSpec) queue(rule string) string {
 	if u, err := url.Parse(h.URL); err == nil {
-		return u.Host
+		return function.Place(u.Host, rule)
 	}
 	return ""
 }

@@ -15,8 +15,8 @@ type Class byte
 const (
 	// OK is no failure.
 	OK Class = iota
-	// Own: the function was reached and failed, took too long or answered what cannot
-	// be used. The same may happen again.
+	// Own: the function was reached and failed, took too long, answered what cannot be
+	// used, or cannot run here as it stands. The same may happen again.
 	Own
 	// Throttled: the function has too much to do; nothing ran.
 	Throttled
@@ -39,7 +39,7 @@ func Classify(err error) Class {
 		return OK
 	case errors.As(err, &open):
 		return Open
-	case errors.As(err, &own), errors.Is(err, ErrTimeout), errors.Is(err, ErrResponseTooLarge):
+	case errors.As(err, &own), errors.Is(err, ErrTimeout), errors.Is(err, ErrResponseTooLarge), errors.Is(err, ErrUnavailable):
 		return Own
 	case errors.Is(err, ErrThrottled):
 		return Throttled
@@ -47,7 +47,7 @@ func Classify(err error) Class {
 		return Permanent
 	case errors.As(err, &status):
 		return classOfStatus(status.Status)
-	case errors.As(err, &network), errors.Is(err, ErrUnavailable), errors.Is(err, ErrRetired), errors.Is(err, context.Canceled):
+	case errors.As(err, &network), errors.Is(err, ErrRetired), errors.Is(err, context.Canceled):
 		return Transient
 	default:
 		return Own // unknown: a few attempts, not hours of them

@@ -158,12 +158,23 @@ func TestClassify(t *testing.T) {
 		err  error
 		want Class
 	}{
-		{nil, OK}, {errOwn, Own}, {ErrTimeout, Own}, {ErrResponseTooLarge, Own}, {errors.New("odd"), Own},
+		{nil, OK},
+		{errOwn, Own},
+		{ErrTimeout, Own},
+		{ErrResponseTooLarge, Own},
+		{errors.New("odd"), Own},
 		{&ThrottledError{}, Throttled},
-		{errRefused, Transient}, {&StatusError{Status: 500}, Transient}, {&StatusError{Status: 408}, Transient},
-		{&StatusError{Status: 409, Code: "ResourceConflictException"}, Transient}, {ErrUnavailable, Transient},
-		{&StatusError{Status: 404}, Permanent}, {&StatusError{Status: 403}, Permanent}, {&StatusError{Status: 413}, Permanent},
-		{&StatusError{Status: 301}, Permanent}, {ErrPayloadTooLarge, Permanent}, {ErrNotFound, Permanent},
+		{errRefused, Transient},
+		{&StatusError{Status: 500}, Transient},
+		{&StatusError{Status: 408}, Transient},
+		{&StatusError{Status: 409, Code: "ResourceConflictException"}, Transient},
+		{ErrUnavailable, Own},
+		{&StatusError{Status: 404}, Permanent},
+		{&StatusError{Status: 403}, Permanent},
+		{&StatusError{Status: 413}, Permanent},
+		{&StatusError{Status: 301}, Permanent},
+		{ErrPayloadTooLarge, Permanent},
+		{ErrNotFound, Permanent},
 		{&OpenError{}, Open},
 	} {
 		if got := Classify(fmt.Errorf("f: %w", c.err)); c.err != nil && got != c.want {

@@ -10,8 +10,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// HostConcurrency is how many requests to one host may run at once.
+// HostConcurrency is how many requests of one rule to one host may run at once.
 const HostConcurrency = 64
+
+// Place names what a rule calls at a host. Two rules call two paths of it, as a rule, and
+// one that is broken says nothing of the other.
+func Place(host, rule string) string { return host + "/" + rule }
 
 // maxHosts bounds how many hosts have a Health: their names may come from messages.
 // Further ones are called without.
@@ -30,23 +34,23 @@ func NewHosts(r prometheus.Registerer) *Hosts {
 	return &Hosts{metrics: newMetrics(r), hosts: make(map[string]*Health)}
 }
 
-// Capacity is how many requests to a host are worth starting now; with 0, until when
+// Capacity is how many requests to a [Place] are worth starting now; with 0, until when
 // none is.
-func (h *Hosts) Capacity(host string) (limit int, until time.Time) {
-	if health := h.of(host, false); health != nil {
+func (h *Hosts) Capacity(place string) (limit int, until time.Time) {
+	if health := h.of(place, false); health != nil {
 		return health.Capacity(time.Now())
 	}
 	return HostConcurrency, time.Time{}
 }
 
-// of is a host's health; nil if it has none, and with create only if there are too many.
-func (h *Hosts) of(host string, create bool) *Health {
+// of is the health of a place; nil if it has none, with create only if there are too many.
+func (h *Hosts) of(place string, create bool) *Health {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	health := h.hosts[host]
+	health := h.hosts[place]
 	if health == nil && create && len(h.hosts) < maxHosts {
-		health = newHealth(host, HostConcurrency, h.metrics)
-		h.hosts[host] = health
+		health = newHealth(place, HostConcurrency, h.metrics)
+		h.hosts[place] = health
 	}
 	return health
 }
@@ -57,7 +61,7 @@ func (h *Hosts) Post(ctx context.Context, p *Poster, to string, header http.Head
 	if err != nil {
 		return p.Post(ctx, to, header, body)
 	}
-	health := h.of(u.Host, true)
+	health := h.of(Place(u.Host, CallFrom(ctx).Rule), true)
 	if health == nil {
 		return p.Post(ctx, to, header, body)
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 )
@@ -191,11 +192,8 @@ func (t *plainTransport) put(c *plainConn) {
 func (t *plainTransport) expire(c *plainConn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for i, other := range t.idle[c.host] {
-		if other == c {
-			t.idle[c.host] = append(t.idle[c.host][:i], t.idle[c.host][i+1:]...)
-			break
-		}
+	if i := slices.Index(t.idle[c.host], c); i >= 0 {
+		t.idle[c.host] = slices.Delete(t.idle[c.host], i, i+1)
 	}
 	if len(t.idle[c.host]) == 0 {
 		delete(t.idle, c.host)
@@ -222,7 +220,7 @@ type plainBody struct {
 	io.ReadCloser
 	t    *plainTransport
 	c    *plainConn
-	ctx  context.Context //nolint:containedctx // of the request, whose answer this is
+	ctx  context.Context // of the request, whose answer this is
 	stop func() bool     // of the request's deadline
 	keep bool
 	over bool

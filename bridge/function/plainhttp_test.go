@@ -27,9 +27,9 @@ func newPlain() *plainTransport {
 	}
 }
 
-func post(tb testing.TB, t http.RoundTripper, url, body string) (*http.Response, string, error) {
+func post(tb testing.TB, t http.RoundTripper, address, body string) (*http.Response, string, error) {
 	tb.Helper()
-	req, err := http.NewRequestWithContext(tb.Context(), http.MethodPost, url, strings.NewReader(body))
+	req, err := http.NewRequestWithContext(tb.Context(), http.MethodPost, address, strings.NewReader(body))
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -142,7 +142,7 @@ func (c RouteConfig) checkPath(report func(path, problem, remedy string)) {
 		report("path", fmt.Sprintf("%q does not begin with /", c.Path), "write /"+c.Path)
 	case strings.ContainsAny(p, "*?#{} "):
 		report("path", fmt.Sprintf("%q is neither a path nor a prefix", c.Path), "write a path such as /chat, or a prefix such as /app/*")
-	case path.Clean(p+"/") != strings.TrimSuffix(p, "/") && p != "/" && !(prefix && p == ""):
+	case path.Clean(p+"/") != strings.TrimSuffix(p, "/") && p != "/" && (!prefix || p != ""):
 		report("path", fmt.Sprintf("%q is not in its simplest form", c.Path), "write "+path.Clean(p))
 	}
 }

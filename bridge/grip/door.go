@@ -22,6 +22,20 @@ import (
 
 // Space is where messages go and come from: the broker.
 type Space interface {
+	Bus
+	// Subscriber makes a subscriber in this process. receive gets each message that
+	// matches one of its subscriptions once; it is called by whoever publishes and must
+	// not wait. shared is empty when the first subscriber gets a message and then holds
+	// what that one left there for the others. may, unless nil, is asked before a
+	// delivery.
+	Subscriber(may func(topic string) bool, receive Receive) Subscriber
+	// Holder is Subscriber for who takes the messages of PublishLocal too: they have no
+	// payload and ask for something to be done.
+	Holder(may func(topic string) bool, receive Receive) Subscriber
+}
+
+// Bus is what is published in a Space.
+type Bus interface {
 	// Publish publishes a message as if a client had.
 	Publish(ctx context.Context, m *message.Message) error
 	// PublishLocal hands a message to the subscribers made by Holder only, and to no MQTT
@@ -33,15 +47,6 @@ type Space interface {
 	// Subscribers is how many subscriptions a message to topic would find at the moment,
 	// those of MQTT clients and those made by Subscriber.
 	Subscribers(topic string) int
-	// Subscriber makes a subscriber in this process. receive gets each message that
-	// matches one of its subscriptions once; it is called by whoever publishes and must
-	// not wait. shared is empty when the first subscriber gets a message and then holds
-	// what that one left there for the others. may, unless nil, is asked before a
-	// delivery.
-	Subscriber(may func(topic string) bool, receive Receive) Subscriber
-	// Holder is Subscriber for who takes the messages of PublishLocal too: they have no
-	// payload and ask for something to be done.
-	Holder(may func(topic string) bool, receive Receive) Subscriber
 }
 
 // Receive takes a message of the space.

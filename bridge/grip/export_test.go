@@ -15,3 +15,15 @@ func VerifyForTest(token, secret string) (iss string, ok bool) {
 	}
 	return c.Iss, true
 }
+
+// Watching reports whether the window is open.
+func (d *Door) Watching() bool {
+	d.window.mu.Lock()
+	defer d.window.mu.Unlock()
+	return d.window.users > 0
+}
+
+// SetInvoker puts another invoker in the place of the functions.
+func (d *Door) SetInvoker(i Invoker) {
+	d.handlers[ModeGrip] = gripHandler{d, lambdaHandler{i}}
+}

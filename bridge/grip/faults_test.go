@@ -2,11 +2,14 @@ package grip_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -490,4 +493,65 @@ func TestClientLeavesBeforeItIsAccepted(t *testing.T) {
 	close(goOn)
 	await(t, "the client to be let go", func() bool { return s.metric("held") == 0 })
 	await(t, "the handler to be told", func() bool { return h.seen() == "OPEN, DISCONNECT" })
+}
+
+// An origin that breaks off in the middle of an ordinary answer: so does ours, and
+// nothing is left behind.
+func TestOriginBreaksOff(t *testing.T) {
+	origin := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "half")
+		_ = http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	}))
+	t.Cleanup(origin.Close)
+	s := start(t, nil, grip.Config{}, grip.RouteConfig{Path: "/*", Mode: grip.ModeProxy, URL: origin.URL}, grip.RouteConfig{Path: "/gone", Mode: grip.ModeProxy, URL: "http://127.0.0.1:1"})
+	resp, err := http.Get(s.http.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := io.ReadAll(resp.Body)
+	_ = resp.Body.Close()
+	if string(b) != "half" || err == nil {
+		t.Errorf("%q, %v", b, err)
+	}
+	if status, _, _ := do(t, http.MethodGet, s.http.URL+"/gone", ""); status != http.StatusBadGateway {
+		t.Errorf("an origin that is not there: %d", status)
+	}
+	if s.door.Watching() {
+		t.Error("the window is still open")
+	}
+}
+
+// The headers of the proxy event and of the request to an origin.
+func TestProxyEvent(t *testing.T) {
+	got := make(chan string, 1)
+	s := startWith(t, nil, grip.Options{}, grip.RouteConfig{Path: "/app/*", Function: "f", Headers: grip.ForwardSet})
+	s.door.SetInvoker(invoker(func(payload []byte) ([]byte, error) {
+		got <- string(payload)
+		return []byte(`{"statusCode":"201","headers":{"x-n":5,"X-B":true,"bad name":"x"},"multiValueHeaders":{"Set-Cookie":["a=1","b=2"]},"body":null}`), nil
+	}))
+	status, body, h := post(t, s.http.URL+"/app/x%20y/z?a=1&a=2&b=", "hé\"\x00", "X-Forwarded-For", "203.0.113.7", "Meta-X", "1", "Cookie", "c=d")
+	if status != 201 || body != "" || h.Get("X-N") != "5" || h.Get("X-B") != "true" || len(h["Set-Cookie"]) != 2 {
+		t.Errorf("%d %q %v", status, body, h)
+	}
+	e := <-got
+	for _, want := range []string{
+		`{"resource":"/app/{proxy+}","path":"/app/x y/z","httpMethod":"POST","headers":{"Host":"127.0.0.1:`, `"X-Forwarded-For":"203.0.113.7, 127.0.0.1"`,
+		`"queryStringParameters":{"a":"2","b":""},"multiValueQueryStringParameters":{"a":["1","2"],"b":[""]},"pathParameters":{"proxy":"x y/z"},"stageVariables":null`,
+		`"resourcePath":"/app/{proxy+}","protocol":"HTTP/1.1"`, `"identity":{"sourceIp":"127.0.0.1","userAgent":"Go-http-client/1.1"}}`,
+		`"body":"hé\"\u0000","isBase64Encoded":false}`, `"multiValueHeaders":{"Host":["127.0.0.1:`,
+	} {
+		if !strings.Contains(e, want) {
+			t.Errorf("%s\nlacks %s", e, want)
+		}
+	}
+	if strings.Contains(e, "Meta-X") || !json.Valid([]byte(e)) {
+		t.Error(e)
+	}
+}
+
+type invoker func(payload []byte) ([]byte, error)
+
+func (f invoker) Invoke(_ context.Context, _ string, payload []byte) ([]byte, error) {
+	return f(payload)
 }

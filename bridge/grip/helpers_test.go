@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -49,19 +50,23 @@ type server struct {
 
 // start runs a door. Its functions are origin, asked with proxy events; a route of mode
 // proxy asks it over HTTP.
-func start(t testing.TB, origin http.Handler, cfg grip.Config, routes ...grip.RouteConfig) *server {
-	t.Helper()
+func start(tb testing.TB, origin http.Handler, cfg grip.Config, routes ...grip.RouteConfig) *server {
+	tb.Helper()
+	return startWith(tb, origin, grip.Options{Config: cfg}, routes...)
+}
+
+// startWith is start with further options.
+func startWith(tb testing.TB, origin http.Handler, o grip.Options, routes ...grip.RouteConfig) *server {
+	tb.Helper()
 	b, err := broker.New(broker.Config{Listen: listen.Config{MQTT: listen.Addresses{"127.0.0.1:0"}}}, broker.Options{})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	s := &server{t: t, broker: b, metrics: prometheus.NewRegistry()}
-	s.door, err = grip.New(grip.Options{
-		Config: cfg, Space: space{b}, Functions: asFunction{origin}, Metrics: s.metrics, Log: zerolog.New(zerolog.NewTestWriter(t)).Level(zerolog.Disabled),
-		Linger: 2 * time.Second,
-	})
+	s := &server{t: tb, broker: b, metrics: prometheus.NewRegistry()}
+	o.Space, o.Functions, o.Metrics, o.Log, o.Linger = space{b}, asFunction{origin}, s.metrics, zerolog.Nop(), 2*time.Second
+	s.door, err = grip.New(o)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	b.Keep(s.door.Keep)
 	s.door.Load(routes)
@@ -76,7 +81,7 @@ func start(t testing.TB, origin http.Handler, cfg grip.Config, routes ...grip.Ro
 		_ = b.Serve(ctx, accept)
 	})
 	<-serving
-	for errors.Is(b.Publish(t.Context(), &message.Message{Topic: "ready"}), broker.ErrNotServing) {
+	for errors.Is(b.Publish(tb.Context(), &message.Message{Topic: "ready"}), broker.ErrNotServing) {
 	}
 	doorEnded := make(chan struct{})
 	go func() { defer close(doorEnded); _ = s.door.Run(doorCtx) }()
@@ -90,7 +95,7 @@ func start(t testing.TB, origin http.Handler, cfg grip.Config, routes ...grip.Ro
 			wg.Wait()
 		})
 	}
-	t.Cleanup(s.stop)
+	tb.Cleanup(s.stop)
 	return s
 }
 
@@ -146,9 +151,7 @@ func (f asFunction) Invoke(ctx context.Context, _ string, payload []byte) ([]byt
 		r.Header[http.CanonicalHeaderKey(k)] = v
 	}
 	q := r.URL.Query()
-	for k, v := range e.Query {
-		q[k] = v
-	}
+	maps.Copy(q, e.Query)
 	r.URL.RawQuery = q.Encode()
 	w := httptest.NewRecorder()
 	failed := make(chan any, 1)
@@ -200,18 +203,18 @@ type client struct {
 	resp *http.Response
 }
 
-func dial(t testing.TB, url string, header http.Header) *client {
-	t.Helper()
-	c, resp, err := websocket.DefaultDialer.DialContext(t.Context(), "ws"+strings.TrimPrefix(url, "http"), header)
+func dial(tb testing.TB, url string, header http.Header) *client {
+	tb.Helper()
+	c, resp, err := websocket.DefaultDialer.DialContext(tb.Context(), "ws"+strings.TrimPrefix(url, "http"), header)
 	if err != nil {
 		status := ""
 		if resp != nil {
 			status = resp.Status
 		}
-		t.Fatalf("%s: %v %s", url, err, status)
+		tb.Fatalf("%s: %v %s", url, err, status)
 	}
-	t.Cleanup(func() { _ = c.Close() })
-	return &client{t, c, resp}
+	tb.Cleanup(func() { _ = c.Close() })
+	return &client{tb, c, resp}
 }
 
 const patience = 10 * time.Second
@@ -257,28 +260,28 @@ func (c *client) bye(code int, reason string) {
 	_ = c.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, reason), time.Now().Add(patience))
 }
 
-func post(t testing.TB, url, body string, header ...string) (int, string, http.Header) {
-	t.Helper()
-	return do(t, http.MethodPost, url, body, header...)
+func post(tb testing.TB, url, body string, header ...string) (int, string, http.Header) {
+	tb.Helper()
+	return do(tb, http.MethodPost, url, body, header...)
 }
 
-func do(t testing.TB, method, url, body string, header ...string) (int, string, http.Header) {
-	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+func do(tb testing.TB, method, url, body string, header ...string) (int, string, http.Header) {
+	tb.Helper()
+	r, err := http.NewRequestWithContext(tb.Context(), method, url, strings.NewReader(body))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	for i := 0; i < len(header); i += 2 {
 		r.Header.Set(header[i], header[i+1])
 	}
 	resp, err := http.DefaultClient.Do(r)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return resp.StatusCode, string(b), resp.Header
 }

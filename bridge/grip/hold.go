@@ -43,18 +43,17 @@ func (g gripHandler) serveHTTP(w http.ResponseWriter, r *http.Request, route *Ro
 	x := &exchange{d: g.d, route: route, ask: g.ask, grant: grant, w: w, r: r, base: newRequest(r, route), body: body}
 	x.from = g.d.window.open()
 	a, err := x.first()
-	if err != nil || a == nil {
+	switch {
+	case err != nil:
 		g.d.window.close()
-		if err != nil {
-			x.failed(err)
-		}
-		return
+		x.failed(err)
+	case a != nil:
+		x.answer(a)
 	}
-	x.answer(a)
 }
 
 // first asks the handler for the first time. An origin's ordinary answer goes straight
-// to the client, however long it is; the answer is nil then.
+// to the client, however long it is; the answer is nil then, and the window closed.
 func (x *exchange) first() (*answer, error) {
 	x.tries++
 	q := x.base.with(x.extra(nil), x.body)
@@ -70,6 +69,7 @@ func (x *exchange) first() (*answer, error) {
 	a := answerOf(resp)
 	if !instructs(a) {
 		x.d.metrics.requests.WithLabelValues("http", "ok").Inc()
+		x.d.window.close()
 		writeHead(x.w, &a.Response, resp.ContentLength)
 		x.copy(resp.Body)
 		return nil, nil //nolint:nilnil // it has been answered

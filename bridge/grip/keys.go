@@ -14,7 +14,7 @@ import (
 	"github.com/topicwire/topicwire/message"
 )
 
-// ErrRefused: nobody who is known may publish with these credentials.
+// ErrRefused says that nobody who is known may publish with these credentials.
 var ErrRefused = errors.New("grip: the credentials are refused")
 
 const defaultIss = "topicwire"

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"net/url"
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -49,12 +50,7 @@ func OriginAllowed(r *http.Request, list []string) bool {
 }
 
 func listed(list []string, s string) bool {
-	for _, e := range list {
-		if e == s {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(list, s)
 }
 
 // splitOrigin takes scheme://host apart; the scheme may be left out.

@@ -3,6 +3,7 @@ package grip
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"strings"
 	"sync"
@@ -199,9 +200,7 @@ func (p *poll) outcome(m *message.Message, d *delivery) (outcome, bool) {
 			r.Status = i.Code
 		}
 		r.Reason, r.Body = i.Reason, i.Body
-		for k, v := range i.Header {
-			r.Header[k] = v
-		}
+		maps.Copy(r.Header, i.Header)
 		if i.Patch != nil {
 			var err error
 			if r.Body, err = patch(p.held.Body, i.Patch); err != nil {

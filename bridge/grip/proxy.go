@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -87,9 +88,7 @@ func (o originHandler) send(ctx context.Context, route *Route, q *request) (*htt
 		return nil, fmt.Errorf("cannot ask %q: %w", target, err)
 	}
 	req.Host = q.host
-	for k, v := range q.header {
-		req.Header[k] = v
-	}
+	maps.Copy(req.Header, q.header)
 	for _, p := range q.extra {
 		req.Header[p.Name] = []string{p.Value} // names keep their case
 	}

@@ -142,7 +142,7 @@ func statusOf(err error) int {
 func respond(w http.ResponseWriter, status int, text string) {
 	w.Header().Set("Content-Type", "text/plain")
 	w.WriteHeader(status)
-	_, _ = io.WriteString(w, text+"\n") // a client that has gone needs no answer
+	_, _ = io.WriteString(w, text+"\n") //nolint:gosec // plain text; and a client that has gone needs no answer
 }
 
 const (

@@ -69,9 +69,13 @@ func (q *request) forwarded(r *http.Request) {
 func clientHeader(in http.Header) http.Header {
 	out := make(http.Header, len(in))
 	for k, v := range in {
-		if !reservedHeader(k) {
-			out[k] = v
+		if reservedHeader(k) {
+			continue
 		}
+		if rest, ok := strings.CutPrefix(k, "Sec-Websocket-"); ok {
+			k = "Sec-WebSocket-" + rest // as everybody but Go writes it
+		}
+		out[k] = v
 	}
 	for _, line := range in["Connection"] { // RFC 9110, section 7.6.1
 		for name := range strings.SplitSeq(line, ",") {
@@ -95,7 +99,7 @@ func reservedHeader(name string) bool {
 // events, not the handshake.
 func socketHeader(h http.Header) http.Header {
 	for _, name := range [...]string{
-		"Accept", "Accept-Encoding", "Content-Encoding", "Content-Type", "Sec-Websocket-Extensions",
+		"Accept", "Accept-Encoding", "Content-Encoding", "Content-Type", "Sec-WebSocket-Extensions",
 	} {
 		delete(h, name)
 	}

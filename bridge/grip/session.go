@@ -161,7 +161,7 @@ func (s *session) publish(d *delivery, own []byte) {
 	}
 	switch ws.Action {
 	case wire.Send:
-		f := socket.Frame{}
+		var f socket.Frame
 		if own != nil {
 			f = socket.NewFrame(opcode(ws.Kind), own)
 		} else {

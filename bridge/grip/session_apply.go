@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -94,9 +95,7 @@ func (s *session) control(body []byte) error {
 	case wire.ControlSetMeta:
 		s.mu.Lock()
 		holder := make(map[string]string, len(s.holder)+1) // filters read the old one
-		for k, v := range s.holder {
-			holder[k] = v
-		}
+		maps.Copy(holder, s.holder)
 		if holder[c.Name] = c.Value; c.Value == "" {
 			delete(holder, c.Name)
 		}
@@ -272,7 +271,7 @@ func (s *session) flushDelayed() {
 // for the client's messages.
 func (s *session) extension(values []string) {
 	for _, line := range values {
-		for _, e := range strings.Split(line, ",") {
+		for e := range strings.SplitSeq(line, ",") {
 			parts := strings.Split(e, ";")
 			if strings.TrimSpace(parts[0]) != "grip" {
 				continue

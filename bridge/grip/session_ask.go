@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -70,7 +71,7 @@ func (s *session) work() {
 		s.mu.Unlock()
 		first = false
 		if err := s.round(batch, replayed); err != nil {
-			s.failed(err, batch)
+			s.failed(err)
 		}
 	}
 }
@@ -323,13 +324,13 @@ func (s *session) setMeta(p wire.Param) {
 		}
 	}
 	if p.Value != "" && len(s.meta) < mostMeta && len(p.Value) <= mostMetaBytes {
-		s.meta = append(s.meta[:len(s.meta):len(s.meta)], p)
+		s.meta = append(slices.Clip(s.meta), p)
 	}
 }
 
 // failed ends a connection whose handler has failed, or answered what is no answer: the
 // client sees it lost. One that has said goodbye gets its goodbye.
-func (s *session) failed(err error, batch []wire.Event) {
+func (s *session) failed(err error) {
 	s.d.log.warn("handler", err, "a WebSocket was dropped: its handler failed", "path", s.route.Path, "function", s.route.Function)
 	s.mu.Lock()
 	peer, said := s.peer, s.said

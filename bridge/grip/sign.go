@@ -55,7 +55,7 @@ func newSigner(c *Config, secret []byte) (*signer, error) {
 var errNoKey = errors.New("holds no EC private key for P-256: make one with openssl ecparam -name prime256v1 -genkey -noout")
 
 func readKey(path string) (*ecdsa.PrivateKey, error) {
-	doc, err := os.ReadFile(path) //nolint:gosec // the operator names it
+	doc, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}

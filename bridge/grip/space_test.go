@@ -139,9 +139,9 @@ func TestNothingIsLostWhileAPollIsAskedFor(t *testing.T) {
 	s = start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		asked.Add(1)
 		if r.URL.Path == "/item" {
-			post(t, s.http.URL+"/publish", items(`{"channel":"x","http-response":{"body":"in the window"}}`))
+			post(t, s.http.URL+"/publish", items(`{"channel":"x","http-response":{"body":"in the window"}}`)) //nolint:contextcheck // the publish is the test's
 		} else {
-			s.publish("x", "in the window")
+			s.publish("x", "in the window") //nolint:contextcheck // the same
 		}
 		w.Header().Set("Grip-Hold", "response")
 		w.Header().Set("Grip-Channel", "x")
@@ -207,13 +207,13 @@ func TestFilters(t *testing.T) {
 	s := start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var out []wire.Event
 		for _, e := range events(r) {
-			switch {
-			case e.Type == wire.EventOpen:
+			switch e.Type {
+			case wire.EventOpen:
 				w.Header().Set("Sec-WebSocket-Extensions", "grip")
 				out = append(out, e, control(`{"type":"set-meta","name":"user","value":"`+r.URL.Query().Get("user")+`"}`),
 					control(`{"type":"set-meta","name":"id_format","value":"id-%(room)s"}`),
 					control(`{"type":"subscribe","channel":"room","filters":["`+r.URL.Query().Get("filter")+`"]}`))
-			case e.Type == wire.EventText:
+			case wire.EventText:
 				out = append(out, text("m:"+string(e.Content)))
 			}
 		}
@@ -292,10 +292,16 @@ func TestWhoMayPublish(t *testing.T) {
 		auth, channel string
 		status        int
 	}{
-		{"", "a", 401}, {"Bearer secret", "a", 200}, {"Bearer wrong", "a", 401}, {"Bearer \x00", "a", 0},
-		{"Bearer " + token("my", "secret", far), "a", 200}, {"Bearer " + token("my", "secret", past), "a", 401},
-		{"Bearer " + token("other", "secret", far), "a", 401}, {"Bearer " + token("my", "other", far), "a", 401},
-		{"Bearer \x01\x02", "shop/x", 0}, {"Basic c2VjcmV0", "a", 401},
+		{"", "a", 401},
+		{"Bearer secret", "a", 200},
+		{"Bearer wrong", "a", 401},
+		{"Bearer \x00", "a", 0},
+		{"Bearer " + token("my", "secret", far), "a", 200},
+		{"Bearer " + token("my", "secret", past), "a", 401},
+		{"Bearer " + token("other", "secret", far), "a", 401},
+		{"Bearer " + token("my", "other", far), "a", 401},
+		{"Bearer \x01\x02", "shop/x", 0},
+		{"Basic c2VjcmV0", "a", 401},
 	} {
 		if c.status == 0 {
 			continue

@@ -278,6 +278,7 @@ func (s *stream) deliver(m *message.Message, d *delivery, live bool) {
 			s.wake()
 			s.reached(d)
 			return
+		default:
 		}
 		filters = append(append([]string(nil), filters...), i.Filters...)
 		if live && d.asked && expected != "" && expected != d.prev && s.next != "" && d.seq == 0 {

@@ -41,8 +41,12 @@ func (c *clock) wake() {
 
 // cancel takes an alarm back; nil and one that has rung are none.
 func (c *clock) cancel(a *alarm) {
-	if a != nil && a.index >= 0 {
+	switch {
+	case a == nil:
+	case a.index >= 0:
 		heap.Remove(&c.alarms, a.index)
+	default:
+		a.ring = func() {} // it may be about to: see ringAll
 	}
 }
 
@@ -54,12 +58,14 @@ func (c *clock) ringUntil(now time.Time) {
 	}
 }
 
-// ringAll rings every alarm that there is now.
+// ringAll rings every alarm that there is now, and none that these set.
 func (c *clock) ringAll() {
-	all := c.alarms
-	c.alarms = nil
-	for len(all) > 0 {
-		a, _ := heap.Pop(&all).(*alarm)
+	var all []*alarm
+	for len(c.alarms) > 0 {
+		a, _ := heap.Pop(&c.alarms).(*alarm)
+		all = append(all, a)
+	}
+	for _, a := range all {
 		a.ring()
 	}
 }

@@ -100,6 +100,7 @@ func after(d time.Duration) {
 // A job that failed waits in the outbox and holds up nobody.
 func TestRetryWaitsInTheOutbox(t *testing.T) {
 	both(t, func(t *testing.T, open func(settings) *outbox.Outbox) {
+		t.Helper()
 		o := open(settings{})
 		c := newCalls(func(id string, nth int) outbox.Result {
 			if id == "q-1" && nth < 3 {
@@ -122,6 +123,7 @@ func TestRetryWaitsInTheOutbox(t *testing.T) {
 // death of one; other lanes go on.
 func TestLaneKeepsItsOrder(t *testing.T) {
 	both(t, func(t *testing.T, open func(settings) *outbox.Outbox) {
+		t.Helper()
 		o := open(settings{concurrency: func(string) int { return 8 }})
 		c := newCalls(func(id string, nth int) outbox.Result {
 			switch {
@@ -161,6 +163,7 @@ func batched(n int, spec action.BatchSpec) outbox.Job {
 // A batch goes at once while there is room, and grows while there is none.
 func TestBatchesGrowWhileAllIsBusy(t *testing.T) {
 	both(t, func(t *testing.T, open func(settings) *outbox.Outbox) {
+		t.Helper()
 		o := open(settings{})
 		c := newCalls(done)
 		w, hold := c.worker(), make(chan struct{})
@@ -188,6 +191,7 @@ func TestBatchesGrowWhileAllIsBusy(t *testing.T) {
 // With a window the first message waits for others, up to the size and the bytes.
 func TestBatchWindow(t *testing.T) {
 	both(t, func(t *testing.T, open func(settings) *outbox.Outbox) {
+		t.Helper()
 		o := open(settings{concurrency: func(string) int { return 8 }})
 		c := newCalls(done)
 		stop := runWorker(t, o, c.worker())
@@ -214,6 +218,7 @@ func TestBatchWindow(t *testing.T) {
 // A batch that is to be smaller next time is, and nothing new joins its rest.
 func TestSmallerBatches(t *testing.T) {
 	both(t, func(t *testing.T, open func(settings) *outbox.Outbox) {
+		t.Helper()
 		o := open(settings{})
 		var size int
 		c := newCalls(func(id string, nth int) outbox.Result {
@@ -239,6 +244,7 @@ func TestSmallerBatches(t *testing.T) {
 // too old meanwhile is given up.
 func TestClosedGate(t *testing.T) {
 	both(t, func(t *testing.T, open func(settings) *outbox.Outbox) {
+		t.Helper()
 		opens := time.Now().Add(time.Minute)
 		asked := 0
 		o := open(settings{gate: func(string) (int, time.Time) {
@@ -268,6 +274,7 @@ func TestClosedGate(t *testing.T) {
 // Instead of refusing new jobs, the outbox can push out the oldest that wait.
 func TestPushOut(t *testing.T) {
 	both(t, func(t *testing.T, open func(settings) *outbox.Outbox) {
+		t.Helper()
 		o := open(settings{limits: outbox.Limits{Jobs: 2, DropOldest: true}, letters: &outbox.LetterLimits{}})
 		for i := range 4 {
 			put(t, o, job(fmt.Sprintf("q%d", i), 0))
@@ -305,6 +312,7 @@ func every(*outbox.Letter) bool { return true }
 // listed until it has succeeded, and stays when it fails.
 func TestReplay(t *testing.T) {
 	both(t, func(t *testing.T, open func(settings) *outbox.Outbox) {
+		t.Helper()
 		o := open(settings{letters: &outbox.LetterLimits{}})
 		works := map[string]bool{}
 		c := newCalls(func(id string, _ int) outbox.Result {
@@ -354,6 +362,7 @@ func TestReplay(t *testing.T) {
 
 func TestLettersAreBounded(t *testing.T) {
 	both(t, func(t *testing.T, open func(settings) *outbox.Outbox) {
+		t.Helper()
 		o := open(settings{letters: &outbox.LetterLimits{Letters: 3, Age: time.Hour}})
 		stop := runWorker(t, o, newCalls(func(string, int) outbox.Result { return dead() }).worker())
 		for i := range 300 {

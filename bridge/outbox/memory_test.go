@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -128,5 +129,41 @@ func TestJobSurvivesJSON(t *testing.T) {
 		if diff := cmp.Diff(j, back, cmpopts.EquateComparable(message.Origin{}), cmpopts.EquateEmpty()); diff != "" {
 			rt.Fatal(diff)
 		}
+	})
+}
+
+// At the end nothing waits: windows, retries and paced replays are cut short, however
+// they hang together.
+func TestMemoryCutsWaitsShort(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := openMemory(t, settings{letters: &outbox.LetterLimits{}})
+		c := newCalls(func(id string, nth int) outbox.Result {
+			switch {
+			case id == "q-9":
+				return dead()
+			case id == "q-1" && nth < 3:
+				return again(time.Hour)
+			case id == "q-2":
+				return again(time.Hour) // for ever
+			}
+			return outbox.Result{}
+		})
+		spec := action.BatchSpec{MaxSize: 3, MaxBytes: 1 << 20, Window: time.Minute}
+		stop := runWorker(t, o, c.worker())
+		put(t, o, job("q", 9))
+		put(t, o, job("q", 1))
+		lane := job("q", 2)
+		lane.Lane = "l"
+		put(t, o, lane)
+		put(t, o, batched(3, spec))
+		synctest.Wait()
+		o.Replay(every, 0.001, nil)
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+		slices.Sort(c.lines)
+		lines := slices.DeleteFunc(c.lines, func(s string) bool { return s == "0s q-9" }) // replayed in time or not
+		c.lines = lines
+		c.want(t, "0s q-1", "0s q-1", "0s q-1", "0s q-2", "0s q-2", "0s q-2", "0s q-2", "0s q-2 ShutDown", "0s q-3")
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -290,8 +291,7 @@ func (o *Outbox) writeDeath(e Entry, kept bool) {
 // settle does with a batch what its Results say. It goes from the last to the first,
 // because what goes back into a lane goes to its front.
 func (o *Outbox) settle(q *queue, batch []*Work) {
-	for i := len(batch) - 1; i >= 0; i-- {
-		w := batch[i]
+	for _, w := range slices.Backward(batch) {
 		if w.lane != nil {
 			w.lane.out--
 		}

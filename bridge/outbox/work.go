@@ -1,6 +1,9 @@
 package outbox
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Work is a job in the outbox with what has become of it. A [Worker] reads it and sets
 // Result and Job.Local, and nothing else.
@@ -119,7 +122,7 @@ func (s *State) failed(r *Result) {
 	if len(kept) >= keptAttempts {
 		kept = append(kept[:1:1], kept[len(kept)-keptAttempts+2:]...)
 	}
-	s.Attempts = append(kept[:len(kept):len(kept)], r.Attempt)
+	s.Attempts = append(slices.Clip(kept), r.Attempt)
 }
 
 // The lists that a work is in at once.

@@ -76,7 +76,8 @@ type Principal struct {
 	// Claims are those of its token; policies may use them. nil if there was none.
 	Claims map[string]any
 	// Documents are policy documents, in JSON, that came with the credentials: a
-	// custom authorizer gives them. They are all that such a principal may do.
+	// custom authorizer gives them. They are all that such a principal may do: nothing, if
+	// they are none. nil = there are no such, and the attached policies count.
 	Documents [][]byte
 	// Expires is when the connection has to end; zero for never.
 	Expires time.Time

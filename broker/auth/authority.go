@@ -64,7 +64,7 @@ func (a *Authority) Bind(p *Principal, peer Peer) (*Principal, error) {
 	default:
 		return p, nil // its method knows what it may do
 	}
-	if len(p.Documents) > 0 {
+	if p.Documents != nil {
 		policies := make([]*policy.Policy, len(p.Documents))
 		for i, text := range p.Documents {
 			var err error
@@ -81,7 +81,7 @@ func (a *Authority) Bind(p *Principal, peer Peer) (*Principal, error) {
 }
 
 // Function is the principal of a function's processes. It may do what the named policies
-// allow, and without any nothing at all.
+// allow, and without any nothing at all, unless nobody is restricted.
 func (a *Authority) Function(name string, policies []string) *Principal {
 	p := &Principal{Name: name, Method: MethodFunction}
 	g := &grant{authority: a, principal: p, named: policies, byName: true}
@@ -146,6 +146,8 @@ func (g *grant) set(rules *ruleset, facts *policy.Facts) *policy.Set {
 	switch {
 	case g.own != nil:
 		return g.own
+	case g.byName && rules.open && len(g.named) == 0:
+		return nil // as everybody: its process could just leave its credentials out
 	case g.byName:
 		return rules.named(g.named)
 	case rules.free(g.principal):
@@ -283,7 +285,7 @@ func oneMatches(patterns []string, s string) bool {
 // free reports whether the principal may do everything, because nobody is restricted.
 func (r *ruleset) free(p *Principal) bool {
 	_, all := p.Policy.(AllowAll)
-	return r.open && all && len(p.Documents) == 0
+	return r.open && all && p.Documents == nil
 }
 
 // maxSets bounds how many combinations of policies are kept for others with the same.

@@ -234,6 +234,7 @@ func TestAuthorizerIsChosen(t *testing.T) {
 	}{
 		{"one", mqtt("ada"), "f1"},
 		{"one", mqtt("ada?x-amz-customauthorizer-name=two"), "f2"},
+		{"one", mqtt("ada?x-amz-customauthorizer-name=two&SDK=IoTDeviceSDK/JS&Metadata=(CRTVersion=1;IoTSDKVersion=2)&x=%zz"), "f2"},
 		{"one", mqtt("?X-Amz-CustomAuthorizer-Name=two"), "f2"},
 		{"one", mqtt("ada?x-amz-customauthorizer-name=three"), "refused"},
 		{"", mqtt("ada"), ""},

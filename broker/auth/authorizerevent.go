@@ -39,14 +39,12 @@ type choice struct {
 func chosen(c *Credentials) choice {
 	var places []func(string) string
 	if _, query, ok := strings.Cut(c.Username, "?"); ok && c.HasUsername {
-		if values, err := url.ParseQuery(query); err == nil {
-			places = append(places, insensitive(values))
-		}
+		places = append(places, insensitive(parameters(query)))
 	}
 	if r := c.Request; r != nil {
 		places = append(places, r.Header.Get)
 		if r.URL != nil {
-			places = append(places, insensitive(r.URL.Query()))
+			places = append(places, insensitive(parameters(r.URL.RawQuery)))
 		}
 	}
 	for _, find := range places {
@@ -62,6 +60,21 @@ func chosen(c *Credentials) choice {
 		}
 		return ""
 	}}
+}
+
+// parameters takes a query apart. url.ParseQuery would refuse all of it for a semicolon,
+// and AWS's device SDKs put semicolons into what they say about themselves.
+func parameters(query string) url.Values {
+	values := make(url.Values)
+	for part := range strings.SplitSeq(query, "&") {
+		name, value, _ := strings.Cut(part, "=")
+		n, err1 := url.QueryUnescape(name)
+		v, err2 := url.QueryUnescape(value)
+		if err1 == nil && err2 == nil {
+			values.Add(n, v)
+		}
+	}
+	return values
 }
 
 func insensitive(values url.Values) func(string) string {

@@ -129,12 +129,12 @@ func (j *jwtMethod) keysFor(ctx context.Context, t *jwt.Token) (any, error) {
 	}
 	id, _ := t.Header["kid"].(string)
 	keys := fitting(*j.static.Load(), t.Method.Alg(), id)
-	if len(keys) == 0 && j.jwks != nil {
+	if j.jwks != nil {
 		published, err := j.jwks.keys(ctx, t.Method.Alg(), id)
-		if err != nil {
+		if err != nil && len(keys) == 0 {
 			return nil, fmt.Errorf("%w: %w", errKeys, err)
 		}
-		keys = published
+		keys = append(keys, published...)
 	}
 	if len(keys) == 0 {
 		return nil, errNoKey

@@ -335,6 +335,11 @@ func TestJWKS(t *testing.T) {
 	b.lets(token(sign(t, "EdDSA", one.ed, map[string]any{"kid": "ed"}, claims(nil))), "ada")
 	b.lets(token(sign(t, "EdDSA", one.ed, nil, claims(nil))), "ada") // no kid: whichever fits
 
+	// Keys of files count beside those that are published.
+	both := start(t, jwtConfig(auth.JWTConfig{JWKS: s.URL, Keys: []string{write(t, "k.pem", publicPEM(t, two.rsa.Public()))}}), auth.Options{})
+	both.lets(by(one, "one"), "ada")
+	both.lets(token(sign(t, "RS256", two.rsa, nil, claims(nil))), "ada")
+
 	// The issuer changes its key: a fetch, but one every 30 seconds at most.
 	s.publish(t, map[string]any{"one": one.rsa.Public(), "two": two.rsa.Public()})
 	b.advance(time.Minute)

@@ -11,6 +11,10 @@ import (
 // whyText writes a decision for people: the sentence, where the policies come from, and
 // what each statement about the action says.
 func whyText(w io.Writer, e *auth.Explanation, function string) {
+	if e.Open && function != "" {
+		fmt.Fprintf(w, "%s: functions.%s has no policy, and nobody else is restricted\n", e.Decision, function)
+		return
+	}
 	if e.Open {
 		fmt.Fprintf(w, "%s: nobody has to say who he is, and auth.attach attaches no policy to anybody\n", e.Decision)
 		return

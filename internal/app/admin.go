@@ -3,7 +3,7 @@ package app
 import (
 	"net"
 	"net/http"
-	"net/http/pprof" //nolint:gosec // its init registers with http.DefaultServeMux, which nobody serves
+	"net/http/pprof" // its init registers with http.DefaultServeMux, which nobody serves
 	"net/netip"
 	"strings"
 

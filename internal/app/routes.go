@@ -64,14 +64,14 @@ func (a *app) gripEnviron() map[string]string {
 	if a.web == nil {
 		return nil
 	}
-	for _, l := range a.web.listeners {
-		scheme := "http"
-		if l.secure {
-			scheme = "https"
-		}
-		return map[string]string{"GRIP_URL": a.door.GripURL(scheme + "://" + reachable(l.Addr()))}
+	if len(a.web.listeners) == 0 {
+		return nil
 	}
-	return nil
+	l, scheme := a.web.listeners[0], "http"
+	if l.secure {
+		scheme = "https"
+	}
+	return map[string]string{"GRIP_URL": a.door.GripURL(scheme + "://" + reachable(l.Addr()))}
 }
 
 // reachable is an address at which a program on this machine reaches a listener.

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -9,7 +10,9 @@ import (
 	"net"
 	"net/http"
 	"os/exec"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -103,7 +106,7 @@ func Bridge(ctx context.Context, target mqttclient.Target, url string, out io.Wr
 		if err != nil {
 			waited := g.Wait()
 			if ctx.Err() != nil {
-				return nil //nolint:nilerr // it was told to end
+				return nil // it was told to end
 			}
 			return errors.Join(err, waited)
 		}
@@ -135,27 +138,51 @@ func bridged(ctx context.Context, c *mqttclient.Client, client *http.Client, url
 }
 
 // echoFunction serves an HTTP function that gives back what it gets, in this process,
-// and returns its URL.
+// and returns its URL. It shares a core with the generator, so it does no more than it
+// must: net/http's server would be the slowest part of the whole path.
 func echoFunction(ctx context.Context) (url string, stop func(), err error) {
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", nil, err
 	}
-	server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, err := io.ReadAll(r.Body)
-		if err != nil {
-			return // the caller has gone
+	var wg sync.WaitGroup
+	ctx, cancel := context.WithCancel(ctx)
+	wg.Go(func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return // closed
+			}
+			wg.Go(func() {
+				defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
+				defer conn.Close() //nolint:errcheck // it is over
+				echoRequests(conn)
+			})
 		}
-		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write(body)
-	})}
-	done := make(chan struct{})
-	go func() {
-		_ = server.Serve(l)
-		close(done)
-	}()
+	})
 	return "http://" + l.Addr().String() + "/", func() {
-		_ = server.Close()
-		<-done
+		cancel()
+		_ = l.Close()
+		wg.Wait()
 	}, nil
+}
+
+// echoRequests answers the requests of one connection until it ends.
+func echoRequests(conn net.Conn) {
+	r := bufio.NewReader(conn)
+	var body, out []byte
+	for {
+		req, err := http.ReadRequest(r)
+		if err != nil || req.ContentLength < 0 || req.ContentLength > 1<<20 {
+			return
+		}
+		body = slices.Grow(body[:0], int(req.ContentLength))[:req.ContentLength]
+		if _, err := io.ReadFull(req.Body, body); err != nil {
+			return
+		}
+		out = fmt.Appendf(out[:0], "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n", len(body))
+		if _, err := conn.Write(append(out, body...)); err != nil {
+			return
+		}
+	}
 }

@@ -3,12 +3,14 @@ package bench_test
 import (
 	"context"
 	"errors"
+	"io"
 	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/topicwire/topicwire/internal/bench"
+	"github.com/topicwire/topicwire/internal/mqttclient"
 	"github.com/topicwire/topicwire/internal/testkit"
 )
 
@@ -61,5 +63,40 @@ func TestCompareSaysWhatIsWrong(t *testing.T) {
 	}
 	if _, err := bench.StartTopicwire(t.Context(), broken, t.TempDir(), -1); err == nil || !strings.Contains(err.Error(), "no such thing") {
 		t.Errorf("a program that ends at once: %v", err)
+	}
+}
+
+// The whole path is measured with a bridge beside the broker.
+func TestCompareWithAFunction(t *testing.T) {
+	testkit.Mosquitto(t) // is there one?
+	bridged := func(ctx context.Context, dir string, core int, url string) (*bench.Broker, error) {
+		b, err := bench.StartMosquitto(ctx, dir, core)
+		if err != nil {
+			return nil, err
+		}
+		ready, ready2 := io.Pipe()
+		ctx, cancel := context.WithCancel(ctx)
+		done := make(chan error, 1)
+		go func() { done <- bench.Bridge(ctx, b.TCP, url, ready2) }()
+		t.Cleanup(func() {
+			cancel()
+			if err := <-done; err != nil && !errors.Is(err, mqttclient.ErrLost) {
+				t.Errorf("the bridge: %v", err)
+			}
+		})
+		_, err = ready.Read(make([]byte, 100))
+		return b, err
+	}
+	table, err := bench.Compare(t.Context(), bench.CompareConfig{
+		Starts: []bench.Start{bench.StartMosquitto}, Functions: []bench.StartFunction{bridged},
+		Duration: 100 * time.Millisecond, Only: []string{"HTTP function"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range table.Rows {
+		if cell := row.Cells[0]; cell.Err != nil || len(cell.Values) != 2 || !cell.Result.OK() {
+			t.Errorf("%s: %v, %s", row.Name, cell.Err, cell)
+		}
 	}
 }

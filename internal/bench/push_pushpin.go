@@ -99,7 +99,7 @@ connection_subscription_max=20
 }
 
 func firstLine(ctx context.Context, program string, args ...string) string {
-	out, _ := exec.CommandContext(ctx, program, args...).Output()
+	out, _ := exec.CommandContext(ctx, program, args...).Output() //nolint:gosec // one of the programs that are compared
 	line, _, _ := strings.Cut(string(out), "\n")
 	return strings.TrimSpace(line)
 }

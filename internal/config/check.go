@@ -53,7 +53,11 @@ func (l *loading) checkListen() {
 			}
 			for _, b := range before {
 				if b.port == u.port && (b.host == u.host || wildcard(b.host) || wildcard(u.host)) {
-					l.report(u.path, fmt.Sprintf("%s is in use by %s", addr, b.path), "choose another port")
+					remedy := "choose another port"
+					if s.path == "listen.https" && strings.HasPrefix(b.path, "listen.mqtts") {
+						remedy = "remove it from mqtts: an https address takes MQTT too, from clients that ask for it by ALPN (mqtt or x-amzn-mqtt-ca)"
+					}
+					l.report(u.path, fmt.Sprintf("%s is in use by %s", addr, b.path), remedy)
 					break
 				}
 			}

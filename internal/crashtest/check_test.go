@@ -9,9 +9,6 @@ import (
 	"github.com/topicwire/topicwire/internal/testkit"
 )
 
-// functionsAreDurable says that what functions are to be called with survives too.
-const functionsAreDurable = false
-
 // settle lets everything that is under way arrive.
 func (w *world) settle() {
 	w.t.Helper()
@@ -31,9 +28,7 @@ func (w *world) settle() {
 		for _, p := range w.publishers {
 			for payload := range p.acked {
 				want["load "+payload] = true
-				if functionsAreDurable {
-					want["reply "+payload] = true
-				}
+				want["reply "+payload] = true
 			}
 		}
 		seen := 0
@@ -95,7 +90,48 @@ func (w *world) check() {
 		w.sound(s)
 		w.order(s, owners, byte(1+i%2))
 	}
+	w.checkInvocations(owners)
 	w.checkRetained()
+}
+
+// checkInvocations checks that the function was invoked for each message, in the order
+// of its topic; an attempt that a kill cut off is made again.
+func (w *world) checkInvocations(owners map[string]*publisher) {
+	w.t.Helper()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	last := map[string]int{}
+	seen := map[string]bool{}
+	wrong := 0
+	for _, i := range w.invoked {
+		if seen[i.payload] {
+			continue
+		}
+		seen[i.payload] = true
+		_, n := number(i.payload)
+		if n < last[i.topic] {
+			if wrong++; wrong <= 5 {
+				w.t.Errorf("the function: %s: %d came after %d", i.topic, n, last[i.topic])
+			}
+		}
+		last[i.topic] = n
+	}
+	for _, p := range owners {
+		for payload := range p.acked {
+			if !seen[payload] {
+				w.t.Errorf("the function was never invoked with %.40s", payload)
+			}
+		}
+	}
+	w.t.Logf("%d invocations for %d messages", len(w.invoked), len(seen))
+}
+
+// number takes a payload apart.
+func number(payload string) (publisher string, n int) {
+	publisher, rest, _ := strings.Cut(payload, " ")
+	digits, _, _ := strings.Cut(rest, " ")
+	n, _ = strconv.Atoi(digits)
+	return publisher, n
 }
 
 func (w *world) sound(s *session) {
@@ -124,13 +160,11 @@ func (w *world) order(s *session, owners map[string]*publisher, granted byte) {
 		if !strings.HasPrefix(d.topic, "load/") {
 			continue
 		}
-		id, rest, _ := strings.Cut(d.payload, " ")
-		number, _, _ := strings.Cut(rest, " ")
-		n, err := strconv.Atoi(number)
-		if err != nil {
+		id, n := number(d.payload)
+		p := owners[id]
+		if p == nil {
 			w.t.Fatalf("%q is nobody's message", d.payload)
 		}
-		p := owners[id]
 		if seen[d.payload] {
 			switch {
 			case granted == 2 && p.qos == 2:
@@ -162,9 +196,7 @@ func (w *world) checkRetained() {
 	defer cancel()
 	err = s.wait(ctx, func() bool {
 		for _, d := range s.got {
-			number, _, _ := strings.Cut(strings.TrimPrefix(d.payload, "retain "), " ")
-			n, _ := strconv.Atoi(number)
-			got[d.topic] = n
+			_, got[d.topic] = number(d.payload)
 		}
 		return len(got) == topics
 	})

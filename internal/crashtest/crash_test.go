@@ -92,8 +92,11 @@ type world struct {
 	mayRefuse bool // the store is away at times
 
 	mu      sync.Mutex
-	invoked map[string]int
+	invoked []invocation
 }
+
+// invocation is what the function was invoked with.
+type invocation struct{ topic, payload string }
 
 // publisher publishes numbers to its topics, one after the other.
 type publisher struct {
@@ -113,7 +116,7 @@ func newWorld(t *testing.T, durability string, seed uint64) *world {
 // newWorldWith is newWorld with the store section given.
 func newWorldWith(t *testing.T, store string, seed uint64) *world {
 	t.Helper()
-	w := &world{t: t, dir: t.TempDir(), seed: seed, rng: rand.New(rand.NewPCG(seed, 0)), finish: make(chan struct{}), invoked: map[string]int{}}
+	w := &world{t: t, dir: t.TempDir(), seed: seed, rng: rand.New(rand.NewPCG(seed, 0)), finish: make(chan struct{})}
 	w.ctx, w.stop = context.WithCancel(t.Context())
 	t.Cleanup(func() {
 		w.stop()
@@ -129,7 +132,7 @@ functions:
 rules:
   - name: work
     sql: SELECT encode(*, 'base64') AS p, topic() AS t FROM 'load/#'
-    actions: [{lambda: {function: f, reply: {topic: "reply/${topic(2)}", qos: 1}}}]
+    actions: [{ordered_by: topic, lambda: {function: f, reply: {topic: "reply/${topic(2)}", qos: 1}}}]
 `, store, function.URL)})
 	return w
 }
@@ -145,7 +148,7 @@ func (w *world) function(out http.ResponseWriter, r *http.Request) {
 		return // cut off by a kill
 	}
 	w.mu.Lock()
-	w.invoked[string(event.P)]++
+	w.invoked = append(w.invoked, invocation{event.T, string(event.P)})
 	w.mu.Unlock()
 	_, _ = out.Write(append(append([]byte{'"'}, event.P...), '"'))
 }

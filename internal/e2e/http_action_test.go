@@ -38,6 +38,7 @@ rules:
     sql: SELECT * FROM 'in/+'
     actions:
       - http: {url: URL/broken}
+        retry: {max_attempts: 1}
       - republish: {topic: copied}
     errorAction: {republish: {topic: errors}}
 `, "URL", web.URL))

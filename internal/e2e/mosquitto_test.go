@@ -82,7 +82,10 @@ func subscribe(t *testing.T, address string, args ...string) *subscriber {
 	}
 	t.Cleanup(func() {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
+		// One whose broker refuses it hears no signal.
+		stuck := time.AfterFunc(2*time.Second, func() { _ = cmd.Process.Kill() })
 		_ = cmd.Wait()
+		stuck.Stop()
 	})
 	s.waitFor("Subscribed (mid: 1)")
 	return s

@@ -157,7 +157,7 @@ type bare struct {
 // enough ports.
 func dialBare(address string, i int) (*bare, error) {
 	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, byte(1+i%16))}}
-	conn, err := d.Dial("tcp", address) //nolint:noctx // the deadline below bounds everything
+	conn, err := d.Dial("tcp", address)
 	if err != nil {
 		return nil, err
 	}

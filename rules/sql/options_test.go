@@ -1,7 +1,6 @@
 package sql_test
 
 import (
-	"context"
 	"testing"
 
 	"github.com/topicwire/topicwire/rules/sql"
@@ -36,11 +35,11 @@ func TestDecimalDivision(t *testing.T) {
 				t.Fatal(err)
 			}
 			in := sql.NewInput(published("t", `{"a": 7}`), world{})
-			out, _, err := p.Run(context.Background(), in)
+			out, _, err := p.Run(t.Context(), in)
 			if err != nil || string(out) != o.want {
 				t.Errorf("%s with %v = %q, %v, want %q", c.expression, o.options, out, err, o.want)
 			}
-			if got, err := template.Render(context.Background(), in); err != nil || got != o.want {
+			if got, err := template.Render(t.Context(), in); err != nil || got != o.want {
 				t.Errorf("${%s} with %v = %q, %v, want %q", c.expression, o.options, got, err, o.want)
 			}
 			in.Release()

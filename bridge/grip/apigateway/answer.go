@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/textproto"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -87,10 +88,8 @@ func (a *answer) setHeader(name string, raw json.RawMessage) error {
 		return fmt.Errorf("%w: header %.50q is none", errAnswer, name)
 	}
 	name = textproto.CanonicalMIMEHeaderKey(name)
-	for _, v := range a.header[name] {
-		if v == value { // in headers and multiValueHeaders
-			return nil
-		}
+	if slices.Contains(a.header[name], value) { // in headers and multiValueHeaders
+		return nil
 	}
 	a.header[name] = append(a.header[name], value)
 	return nil

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"slices"
@@ -233,9 +234,7 @@ func (a *answer) handshakeHeader() http.Header {
 func (c *connection) refuse(w http.ResponseWriter, no *refusal, requestID string) {
 	c.g.log.Info().Err(no.cause).Str("connection", c.id).Int("status", no.status).Msg("WebSocket refused")
 	c.g.metrics.refused.WithLabelValues(fmt.Sprint(no.status)).Inc()
-	for name, values := range no.header {
-		w.Header()[name] = values
-	}
+	maps.Copy(w.Header(), no.header)
 	body := no.body
 	if len(body) == 0 {
 		body = errorFrame(no.text, c.id, requestID)
@@ -246,5 +245,5 @@ func (c *connection) refuse(w http.ResponseWriter, no *refusal, requestID string
 	}
 	w.Header().Set("X-Amzn-RequestId", requestID)
 	w.WriteHeader(no.status)
-	_, _ = w.Write(body) // the client may have gone; there is nobody to tell
+	_, _ = w.Write(body) //nolint:gosec // the function's own answer, with its own type; a client that has gone needs none
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -31,7 +32,7 @@ func (c *connection) firstTopics(r *http.Request, route *apiRoute) error {
 	get := c.valuesOf(r)
 	templates := c.api.subscribe
 	if route != nil {
-		templates = append(templates[:len(templates):len(templates)], route.subscribe...)
+		templates = append(slices.Clip(templates), route.subscribe...)
 	}
 	if err := c.subscribeAll(templates, get, nil); err != nil {
 		return err

@@ -52,12 +52,12 @@ const (
 // ParseTopic compiles a topic. With filter, it may have wildcards of its own.
 func ParseTopic(source string, scope Scope, filter bool) (*Topic, error) {
 	t := &Topic{source: source}
-	sample := ""
+	var sample strings.Builder // the topic with something in every place
 	for rest := source; rest != ""; {
 		text, after, found := strings.Cut(rest, "${")
 		if text != "" {
 			t.pieces = append(t.pieces, place{text: text})
-			sample += text
+			sample.WriteString(text)
 		}
 		if !found {
 			break
@@ -71,17 +71,17 @@ func ParseTopic(source string, scope Scope, filter bool) (*Topic, error) {
 			return nil, err
 		}
 		t.pieces = append(t.pieces, p)
-		sample += "x"
+		sample.WriteString("x")
 		rest = next
 	}
 	check := message.ValidateTopic
 	if filter {
 		check = message.ValidateFilter
 	}
-	if err := check(sample); err != nil {
+	if err := check(sample.String()); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrTopic, err)
 	}
-	if _, _, shared := message.SplitShare(sample); shared && filter {
+	if _, _, shared := message.SplitShare(sample.String()); shared && filter {
 		return nil, fmt.Errorf("%w: it is a shared subscription", ErrTopic)
 	}
 	return t, nil

@@ -76,7 +76,7 @@ func TestFramesAreTakenApart(t *testing.T) {
 			if strings.Join(got, "|") != strings.Join(c.want, "|") || err.Error() != c.err {
 				t.Errorf("%s%s: %.200q, %v", c.name, way, got, err)
 			}
-			if err == io.EOF && in.buf != nil && in.r == in.w && in.raw != nil {
+			if errors.Is(err, io.EOF) && in.buf != nil && in.r == in.w && in.raw != nil {
 				t.Errorf("%s%s: a buffer is kept for nothing", c.name, way)
 			}
 		}

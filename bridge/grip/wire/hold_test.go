@@ -27,22 +27,41 @@ func TestInstructionsInHeaders(t *testing.T) {
 		status int
 	}{
 		{"none", header("Content-Type", "text/plain"), wire.Hold{}, 200},
-		{"response", header("Grip-Hold", "response", "Grip-Channel", "a", "Grip-Timeout", "1"),
-			wire.Hold{Mode: wire.HoldResponse, Channels: []wire.Channel{{Name: "a"}}, Timeout: time.Second}, 200},
-		{"channels", header("Grip-Hold", "stream", "Grip-Channel", "a; prev-id=7; filter=skip-self; filter=var-subst, b", "Grip-Channel", `c; prev-id=""; retained`),
+		{
+			"response", header("Grip-Hold", "response", "Grip-Channel", "a", "Grip-Timeout", "1"),
+			wire.Hold{Mode: wire.HoldResponse, Channels: []wire.Channel{{Name: "a"}}, Timeout: time.Second},
+			200,
+		},
+		{
+			"channels", header("Grip-Hold", "stream", "Grip-Channel", "a; prev-id=7; filter=skip-self; filter=var-subst, b", "Grip-Channel", `c; prev-id=""; retained`),
 			wire.Hold{Mode: wire.HoldStream, Channels: []wire.Channel{
-				{Name: "a", PrevID: "7", HasPrevID: true, Filters: []string{"skip-self", "var-subst"}}, {Name: "b"},
+				{Name: "a", PrevID: "7", HasPrevID: true, Filters: []string{"skip-self", "var-subst"}},
+				{Name: "b"},
 				{Name: "c", HasPrevID: true, Retained: true},
-			}}, 200},
-		{"keep-alive", header("Grip-Hold", "stream", "Grip-Keep-Alive", `tick\n; format=cstring; timeout=2`),
-			wire.Hold{Mode: wire.HoldStream, KeepAlive: &wire.KeepAlive{Content: []byte("tick\n"), Timeout: 2 * time.Second}}, 200},
-		{"keep-alive in base64", header("Grip-Hold", "stream", "Grip-Keep-Alive", `AAE=; format=base64; mode=interval`),
-			wire.Hold{Mode: wire.HoldStream, KeepAlive: &wire.KeepAlive{Content: []byte{0, 1}, Timeout: 55 * time.Second, Interval: true}}, 200},
-		{"links", header("Grip-Hold", "stream", "Grip-Link", `</rel?channel=q1&after=4>; rel=next; timeout=5`, "Grip-Link", `</bye,bye>; rel=gone`),
-			wire.Hold{Mode: wire.HoldStream, Next: "/rel?channel=q1&after=4", NextTimeout: 5 * time.Second, Gone: "/bye,bye"}, 200},
+			}},
+			200,
+		},
+		{
+			"keep-alive", header("Grip-Hold", "stream", "Grip-Keep-Alive", `tick\n; format=cstring; timeout=2`),
+			wire.Hold{Mode: wire.HoldStream, KeepAlive: &wire.KeepAlive{Content: []byte("tick\n"), Timeout: 2 * time.Second}},
+			200,
+		},
+		{
+			"keep-alive in base64", header("Grip-Hold", "stream", "Grip-Keep-Alive", `AAE=; format=base64; mode=interval`),
+			wire.Hold{Mode: wire.HoldStream, KeepAlive: &wire.KeepAlive{Content: []byte{0, 1}, Timeout: 55 * time.Second, Interval: true}},
+			200,
+		},
+		{
+			"links", header("Grip-Hold", "stream", "Grip-Link", `</rel?channel=q1&after=4>; rel=next; timeout=5`, "Grip-Link", `</bye,bye>; rel=gone`),
+			wire.Hold{Mode: wire.HoldStream, Next: "/rel?channel=q1&after=4", NextTimeout: 5 * time.Second, Gone: "/bye,bye"},
+			200,
+		},
 		{"status", header("Grip-Status", "404 Nowhere"), wire.Hold{}, 404},
-		{"meta", header("Grip-Hold", "response", "Grip-Set-Meta", `user=alice, x="1"`),
-			wire.Hold{Mode: wire.HoldResponse, Meta: map[string]string{"user": "alice", "x": "1"}}, 200},
+		{
+			"meta", header("Grip-Hold", "response", "Grip-Set-Meta", `user=alice, x="1"`),
+			wire.Hold{Mode: wire.HoldResponse, Meta: map[string]string{"user": "alice", "x": "1"}},
+			200,
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h, r, err := wire.Instructions(&wire.Response{Status: 200, Header: c.header, Body: []byte("b")})

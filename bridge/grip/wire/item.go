@@ -339,6 +339,7 @@ func (i *Item) parseWS(o object) (err error) {
 		return err
 	case Hint, Refresh:
 		return nil
+	default:
 	}
 	kind, _, err := o.text(what, "type")
 	if err != nil {
