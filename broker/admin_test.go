@@ -81,6 +81,7 @@ func TestKickedClientLearnsWhy(t *testing.T) {
 
 func TestDirectMessageNeedsNoSubscription(t *testing.T) {
 	each(t, func(t *testing.T, version byte) {
+		t.Helper()
 		s := serve(t, setup{})
 		p := s.connect(version, "ada")
 		if err := s.Direct(t.Context(), "ada", &message.Message{Topic: "to/ada", Payload: []byte("hello")}, false); err != nil {

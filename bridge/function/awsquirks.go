@@ -78,16 +78,18 @@ func unknownPath(err error) bool {
 
 // invoke makes one invocation. The caller has the turn.
 func (r *rie) invoke(ctx context.Context, payload []byte) ([]byte, error) {
-	resp, out, err := r.poster.send(ctx, r.url, http.Header{"Content-Type": {"application/json"}}, payload, nil)
+	call := CallFrom(ctx)
+	call.Stream = nil // whether it is an answer shows when all of it is there
+	a, err := r.poster.send(WithCall(ctx, call), r.url, http.Header{"Content-Type": {"application/json"}}, payload, nil)
 	switch {
 	case err != nil:
 		return nil, err
-	case resp.StatusCode == http.StatusBadGateway && json.Valid(out):
-		return nil, parseError(out) // the process exited, and this is the document
-	case resp.StatusCode != http.StatusOK:
-		return nil, &StatusError{Status: resp.StatusCode, Message: excerpt(out)}
+	case a.status == http.StatusBadGateway && json.Valid(a.body):
+		return nil, parseError(a.body) // the process exited, and this is the document
+	case a.status != http.StatusOK:
+		return nil, &StatusError{Status: a.status, Message: excerpt(a.body)}
 	}
-	return sniff(out)
+	return sniff(a.body)
 }
 
 // sniff finds the failures among answers that all look like successes.
@@ -103,10 +105,10 @@ func sniff(out []byte) ([]byte, error) {
 		Type    *string `json:"errorType"`
 		Message *string `json:"errorMessage"`
 	}
-	if json.Unmarshal(trimmed, &doc) != nil || doc.Type == nil || doc.Message == nil {
-		return out, nil
+	if json.Unmarshal(trimmed, &doc) == nil && doc.Type != nil && doc.Message != nil {
+		return nil, parseError(out)
 	}
-	return nil, parseError(out)
+	return out, nil
 }
 
 // checkQuirks reports what is wrong with the setting.

@@ -32,7 +32,7 @@ func TestHTTPIsSigned(t *testing.T) {
 	}
 	// What arrived has that signature.
 	again, _ := http.NewRequest(http.MethodPost, "http://"+got.Host+got.URL.RequestURI(), nil)
-	for _, name := range strings.Split(m[1], ";") {
+	for name := range strings.SplitSeq(m[1], ";") {
 		if name != "host" && name != "content-length" {
 			again.Header[http.CanonicalHeaderKey(name)] = got.Header[http.CanonicalHeaderKey(name)]
 		}

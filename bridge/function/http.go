@@ -52,28 +52,38 @@ func (p *Poster) Post(ctx context.Context, url string, header http.Header, body 
 }
 
 func (p *Poster) post(ctx context.Context, url string, header http.Header, body []byte, prepare func(*http.Request) error) ([]byte, error) {
-	resp, out, err := p.send(ctx, url, header, body, prepare)
+	a, err := p.send(ctx, url, header, body, prepare)
 	switch {
-	case resp == nil:
+	case a == nil:
 		return nil, err
-	case resp.StatusCode == http.StatusTooManyRequests:
-		return nil, &ThrottledError{RetryAfter: parseRetryAfter(resp.Header.Get("Retry-After"), time.Now())}
-	case resp.StatusCode < 200 || resp.StatusCode > 299:
-		return nil, &StatusError{
-			Status: resp.StatusCode, Message: excerpt(out), RetryAfter: parseRetryAfter(resp.Header.Get("Retry-After"), time.Now()),
-		}
+	case a.status == http.StatusTooManyRequests:
+		return nil, &ThrottledError{RetryAfter: a.retryAfter()}
+	case a.status < 200 || a.status > 299:
+		return nil, &StatusError{Status: a.status, Message: excerpt(a.body), RetryAfter: a.retryAfter()}
 	case err != nil:
 		return nil, fmt.Errorf("POST %s: %w", url, err)
 	}
-	return out, nil
+	return a.body, nil
 }
 
-// send makes the request and reads its answer. A nil response means that there was none.
-// prepare, if not nil, has the last word on the request.
-func (p *Poster) send(ctx context.Context, url string, header http.Header, body []byte, prepare func(*http.Request) error) (*http.Response, []byte, error) {
+// answer is what a request was answered with.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+func (a *answer) retryAfter() time.Duration {
+	return parseRetryAfter(a.header.Get("Retry-After"), time.Now())
+}
+
+// send makes the request and reads its answer, which is nil if there was none; an error
+// beside one says that it could not be read. prepare, if not nil, has the last word on
+// the request.
+func (p *Poster) send(ctx context.Context, url string, header http.Header, body []byte, prepare func(*http.Request) error) (*answer, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
 	if err != nil {
-		return nil, nil, fmt.Errorf("cannot call %q: %w", url, err)
+		return nil, fmt.Errorf("cannot call %q: %w", url, err)
 	}
 	call := CallFrom(ctx)
 	setCallHeaders(req.Header, call)
@@ -88,19 +98,20 @@ func (p *Poster) send(ctx context.Context, url string, header http.Header, body 
 	}
 	if prepare != nil {
 		if err := prepare(req); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 	}
 	resp, err := p.client.Do(req)
 	if err != nil {
-		return nil, nil, err // a *url.Error, which names method and URL
+		return nil, err // a *url.Error, which names method and URL
 	}
 	defer resp.Body.Close() //nolint:errcheck // nothing is lost when closing what was read fails
+	a := &answer{status: resp.StatusCode, header: resp.Header}
 	if call.Stream != nil && resp.StatusCode/100 == 2 && streamed(resp) {
-		return resp, nil, readStream(resp, call.Stream)
+		return a, readStream(resp, call.Stream)
 	}
-	out, err := readLimited(resp.Body, resp.ContentLength)
-	return resp, out, err
+	a.body, err = readLimited(resp.Body, resp.ContentLength)
+	return a, err
 }
 
 // readLimited reads all of an answer of at most MaxResponse bytes. size is what the

@@ -89,5 +89,5 @@ func (f *awsFunction) tailed(call Call, result *string) {
 	}
 }
 
-// ErrNoStream: an answer was to be streamed, and the endpoint cannot do it.
+// ErrNoStream says that an answer was to be streamed and the endpoint cannot do it.
 var ErrNoStream = fmt.Errorf("%w: this endpoint does not stream answers; remove stream from the rule's reply", ErrUnavailable)

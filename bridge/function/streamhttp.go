@@ -12,7 +12,7 @@ import (
 	"unicode/utf8"
 )
 
-// ErrStreamTooLarge: a streamed answer has more than [MaxStream] bytes, or one event of
+// ErrStreamTooLarge says that a streamed answer has more than [MaxStream] bytes, or one event of
 // it more than [MaxResponse].
 var ErrStreamTooLarge = errors.New("the streamed answer is larger than allowed")
 

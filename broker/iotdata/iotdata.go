@@ -177,8 +177,7 @@ func (c *call) serve() (name string, answer any, err error) {
 
 // stranger is the answer for a caller whom nobody knows.
 func (c *call) stranger(err error) error {
-	var own *Error
-	if errors.As(err, &own) {
+	if own, ok := errors.AsType[*Error](err); ok {
 		return own
 	}
 	c.o.Log.Debug().Err(err).Str("remote", c.r.RemoteAddr).Msg("the caller of the IoT data plane was refused")

@@ -260,8 +260,7 @@ func TestRecursionEnds(t *testing.T) {
 	client, _ := door(t, f, invokeapi.Caller{Hops: invokeapi.MaxHops})
 	for _, kind := range []types.InvocationType{types.InvocationTypeRequestResponse, types.InvocationTypeEvent} {
 		_, err := client.Invoke(t.Context(), &lambda.InvokeInput{FunctionName: aws.String("echo"), InvocationType: kind})
-		var loop *types.RecursiveInvocationException
-		if !errors.As(err, &loop) {
+		if _, ok := errors.AsType[*types.RecursiveInvocationException](err); !ok {
 			t.Errorf("%s: %v", kind, err)
 		}
 	}
@@ -308,8 +307,7 @@ func TestStream(t *testing.T) {
 		t.Errorf("%v %+v", sizes, end)
 	}
 	_, err := client.InvokeWithResponseStream(t.Context(), &lambda.InvokeWithResponseStreamInput{FunctionName: aws.String("busy")})
-	var many *types.TooManyRequestsException
-	if !errors.As(err, &many) {
+	if _, ok := errors.AsType[*types.TooManyRequestsException](err); !ok {
 		t.Errorf("busy: %v", err)
 	}
 }
