@@ -3,6 +3,7 @@ package bridge
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -52,7 +53,7 @@ func (p *Program) Warnings(index int) []Warning {
 	for _, w := range r.Program.Warnings() {
 		all = append(all, Warning{w, "sql"})
 	}
-	for _, a := range append(r.actions[:len(r.actions):len(r.actions)], r.onError) {
+	for _, a := range append(slices.Clip(r.actions), r.onError) {
 		if a == nil {
 			continue
 		}

@@ -22,8 +22,10 @@ func TestBucket(t *testing.T) {
 		t.Errorf("the next one comes in %v, want 100ms", w)
 	}
 	now = now.Add(250 * time.Millisecond)
-	if !b.take(now) || !b.take(now) || b.take(now) {
-		t.Error("a quarter of a second is not worth 2")
+	for i, want := range []bool{true, true, false} {
+		if b.take(now) != want {
+			t.Errorf("a quarter of a second is not worth 2: take %d", i)
+		}
 	}
 	b.spend(20, now)
 	if w := b.wait(0, now); w < 1900*time.Millisecond || w > 2*time.Second {

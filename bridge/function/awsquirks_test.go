@@ -16,6 +16,7 @@ import (
 // two invocations meet.
 func emulatorOf(t *testing.T, answer func(event string) (status int, body string)) (endpoint string, deaths, calls *atomic.Int32) {
 	t.Helper()
+	t.Helper()
 	deaths, calls = new(atomic.Int32), new(atomic.Int32)
 	var busy atomic.Bool
 	mux := http.NewServeMux()

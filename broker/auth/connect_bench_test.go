@@ -107,16 +107,16 @@ func clientTLS(b *testing.B, dir string) *tls.Config {
 	return &tls.Config{RootCAs: pool, ServerName: "127.0.0.1", Certificates: []tls.Certificate{pair}}
 }
 
-func serveBroker(b testing.TB, cfg broker.Config, o broker.Options) string {
-	b.Helper()
+func serveBroker(tb testing.TB, cfg broker.Config, o broker.Options) string {
+	tb.Helper()
 	br, err := broker.New(cfg, o)
 	if err != nil {
-		b.Fatal(err)
+		tb.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- br.Serve(ctx, nil) }()
-	b.Cleanup(func() {
+	tb.Cleanup(func() {
 		cancel()
 		<-done
 	})
@@ -127,7 +127,7 @@ func serveBroker(b testing.TB, cfg broker.Config, o broker.Options) string {
 			return br.Addrs()[0].String()
 		}
 		if time.Now().After(deadline) {
-			b.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
 }

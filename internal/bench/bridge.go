@@ -106,7 +106,7 @@ func Bridge(ctx context.Context, target mqttclient.Target, url string, out io.Wr
 		if err != nil {
 			waited := g.Wait()
 			if ctx.Err() != nil {
-				return nil //nolint:nilerr // it was told to end
+				return nil // it was told to end
 			}
 			return errors.Join(err, waited)
 		}

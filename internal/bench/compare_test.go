@@ -75,7 +75,7 @@ func TestCompareWithAFunction(t *testing.T) {
 			return nil, err
 		}
 		ready, ready2 := io.Pipe()
-		ctx, cancel := context.WithCancel(t.Context())
+		ctx, cancel := context.WithCancel(ctx)
 		done := make(chan error, 1)
 		go func() { done <- bench.Bridge(ctx, b.TCP, url, ready2) }()
 		t.Cleanup(func() {

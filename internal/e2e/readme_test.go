@@ -139,4 +139,19 @@ func TestReadmeBlocks(t *testing.T) {
 	if r := testkit.Command(t, nil, binary.Path(t), "check", "--config", filepath.Join(dir, "config.yaml")); r.Code != 0 {
 		t.Errorf("the README's configuration is refused: %s", r.Stderr)
 	}
+
+	t.Setenv("DEVICE_SECRET", "which is as long as it has to be")
+	const url = "{http: \"http://127.0.0.1:9/\"}"
+	for section, base := range map[string]string{
+		"When a function fails": "functions: {ingest: " + url + "}\n",
+		"What is kept":          "",
+		"Who may connect":       "",
+		"Plain WebSockets, long polling and HTTP streams": "functions: {chat: " + url + ", room: " + url + "}\n",
+	} {
+		dir := t.TempDir()
+		testkit.WriteFiles(t, dir, map[string]string{"config.yaml": base + pick(t, section, "yaml", 0), "passwords": ""})
+		if r := testkit.Command(t, nil, binary.Path(t), "check", "--config", filepath.Join(dir, "config.yaml")); r.Code != 0 {
+			t.Errorf("the README's configuration under %q is refused: %s", section, r.Stderr)
+		}
+	}
 }
