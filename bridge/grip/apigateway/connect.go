@@ -119,7 +119,8 @@ func (c *connection) connect(w http.ResponseWriter, r *http.Request) bool {
 	c.g.log.Debug().Err(err).Str("connection", c.id).Msg("WebSocket handshake failed")
 	c.g.metrics.refused.WithLabelValues("handshake").Inc()
 	c.unsubscribeAll()
-	c.disconnected(socket.CloseAbnormal, "")
+	code, reason := c.ended(err)
+	c.disconnected(code, reason)
 	return false
 }
 

@@ -66,7 +66,7 @@ func (c *connection) open(s *socket.Conn) error {
 	}
 	c.mu.Unlock()
 	if err := c.g.add(c); err != nil {
-		s.Close(socket.CloseGoingAway, reasonGoingAway)
+		c.close(socket.CloseGoingAway, reasonGoingAway)
 		s.Finish()
 		return err
 	}
