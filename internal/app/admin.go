@@ -1,11 +1,8 @@
 package app
 
 import (
-	"net"
 	"net/http"
 	"net/http/pprof" // its init registers with http.DefaultServeMux, which nobody serves
-	"net/netip"
-	"strings"
 
 	"github.com/topicwire/topicwire/broker/auth"
 )
@@ -52,39 +49,4 @@ func (a *app) guarded(action auth.Action, open func() bool, h http.Handler) http
 		}
 		h.ServeHTTP(w, r)
 	})
-}
-
-// fromThisMachine reports a request that a program on this machine makes for itself:
-// over loopback, to a host that names loopback, and neither handed on by a proxy nor
-// sent by a web page of somebody else's.
-func fromThisMachine(r *http.Request) bool {
-	remote, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil || !remote.Addr().Unmap().IsLoopback() {
-		return false
-	}
-	for _, name := range []string{"Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip"} {
-		if r.Header.Get(name) != "" {
-			return false
-		}
-	}
-	switch r.Header.Get("Sec-Fetch-Site") {
-	case "", "none", "same-origin":
-	default:
-		return false
-	}
-	if origin := r.Header.Get("Origin"); origin != "" && origin != "http://"+r.Host && origin != "https://"+r.Host {
-		return false
-	}
-	return loopbackHost(r.Host)
-}
-
-// loopbackHost reports a Host header that names this machine by itself. Another name may
-// have been made to resolve to loopback, so that a web page reaches us (DNS rebinding).
-func loopbackHost(hostport string) bool {
-	host, _, err := net.SplitHostPort(hostport)
-	if err != nil {
-		host = strings.Trim(hostport, "[]")
-	}
-	ip, err := netip.ParseAddr(host)
-	return strings.EqualFold(host, "localhost") || err == nil && ip.Unmap().IsLoopback()
 }

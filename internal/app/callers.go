@@ -4,12 +4,8 @@ import (
 	"bytes"
 	"crypto/rand"
 	"encoding/base64"
-	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"net/netip"
-	"strings"
 	"sync"
 
 	"github.com/topicwire/topicwire/broker/auth"
@@ -146,30 +142,4 @@ func (e *notLocalError) Error() string {
 
 func anonymous(p *auth.Principal) bool {
 	return p.Name == "" && (p.Method == "" || p.Method == "anonymous")
-}
-
-// notLocal says why a request may not come from a program on this machine: a web page,
-// one that makes its own name resolve to 127.0.0.1 included, and what a proxy hands on
-// may be anybody's.
-func notLocal(r *http.Request) string {
-	host := r.Host
-	if h, _, err := net.SplitHostPort(host); err == nil {
-		host = h
-	}
-	switch site := r.Header.Get("Sec-Fetch-Site"); {
-	case !loopback(r.RemoteAddr):
-		return "the request comes from " + r.RemoteAddr
-	case host != "localhost" && !loopback(net.JoinHostPort(strings.Trim(host, "[]"), "0")):
-		return fmt.Sprintf("the request is for the host %.100q", host)
-	case r.Header.Get("Origin") != "", site != "" && site != "none":
-		return "the request comes from a web page"
-	case r.Header.Get("X-Forwarded-For") != "", r.Header.Get("Forwarded") != "":
-		return "the request comes through a proxy"
-	}
-	return ""
-}
-
-func loopback(address string) bool {
-	a, err := netip.ParseAddrPort(address)
-	return err == nil && a.Addr().Unmap().IsLoopback()
 }

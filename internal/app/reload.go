@@ -66,8 +66,13 @@ func changedForRestart(old, cfg *config.Config) (names []string) {
 		name     string
 		old, new any
 	}{
-		{"listen", old.Listen, cfg.Listen}, {"limits", old.Limits, cfg.Limits}, {"store", old.Store, cfg.Store},
-		{"outbox", old.Outbox, cfg.Outbox}, {"grip", old.Grip, cfg.Grip}, {"doors", old.Doors, cfg.Doors}, {"log", old.Log, cfg.Log},
+		{"listen", old.Listen, cfg.Listen},
+		{"limits", old.Limits, cfg.Limits},
+		{"store", old.Store, cfg.Store},
+		{"outbox", old.Outbox, cfg.Outbox},
+		{"grip", old.Grip, cfg.Grip},
+		{"doors", old.Doors, cfg.Doors},
+		{"log", old.Log, cfg.Log},
 	} {
 		if !reflect.DeepEqual(s.old, s.new) {
 			names = append(names, s.name)

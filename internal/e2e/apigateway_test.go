@@ -159,8 +159,10 @@ routes:
 		t.Fatalf("%+v, %v", refused, err)
 	}
 	manage := func(command, id string, more ...string) testkit.Result {
-		return testkit.Command(t, nil, "env", append([]string{"AWS_ACCESS_KEY_ID=a", "AWS_SECRET_ACCESS_KEY=b", "AWS_DEFAULT_REGION=eu-central-1",
-			aws, "apigatewaymanagementapi", command, "--endpoint-url", "http://" + s.HTTP + "/dev", "--connection-id", id}, more...)...)
+		return testkit.Command(t, nil, "env", append([]string{
+			"AWS_ACCESS_KEY_ID=a", "AWS_SECRET_ACCESS_KEY=b", "AWS_DEFAULT_REGION=eu-central-1",
+			aws, "apigatewaymanagementapi", command, "--endpoint-url", "http://" + s.HTTP + "/dev", "--connection-id", id,
+		}, more...)...)
 	}
 	data := filepath.Join(t.TempDir(), "data")
 	testkit.WriteFiles(t, filepath.Dir(data), map[string]string{"data": "hello"})

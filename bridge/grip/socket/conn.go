@@ -124,8 +124,7 @@ func (c *Conn) Read() (Message, error) {
 
 // ended says why reading has ended, and tells a client what it did wrong.
 func (c *Conn) ended(err error) error {
-	var v *violation
-	if errors.As(err, &v) {
+	if v, ok := errors.AsType[*violation](err); ok {
 		c.drain = true
 		c.Close(v.code, v.text)
 		switch v.code {
