@@ -52,8 +52,7 @@ func (b *Bridge) accept(ctx context.Context, p *Program, matched []*rules.Rule, 
 	if m.Hops >= MaxHops {
 		b.metrics.stopped.Inc()
 		b.metrics.drop("hops", 1)
-		b.log.warn("hops", m.Topic, errHops, "message stopped after too many hops").
-			str("topic", m.Topic).str("rule", m.From.Rule).send()
+		b.log.Warn("hops", m.Topic, errHops, "message stopped after too many hops", "topic", m.Topic, "rule", m.From.Rule)
 		b.observe(Event{Stage: Dropped, Message: m, Err: errHops})
 		return nil, nil //nolint:nilnil // it is still a message like others to subscribers
 	}
@@ -80,7 +79,7 @@ func (b *Bridge) accept(ctx context.Context, p *Program, matched []*rules.Rule, 
 	if err != nil {
 		run.ack.forget()
 		b.metrics.refused.Inc()
-		b.log.warn("refused", "", err, "message refused").str("topic", m.Topic).send()
+		b.log.Warn("refused", "", err, "message refused", "topic", m.Topic)
 		b.observe(Event{Stage: Refused, Message: m, Rules: run.names, Err: err})
 		return nil, err
 	}
@@ -111,8 +110,7 @@ func (b *Bridge) putVolatile(ctx context.Context, jobs []outbox.Job) {
 		j := &jobs[i]
 		if _, err := b.volatile.Put(ctx, *j); err != nil {
 			b.metrics.drop("qos0_queue_full", 1)
-			b.log.warn("qos0", j.Queue, err, "QoS 0 message dropped").
-				str("topic", j.Message.Topic).str("rule", j.Rule).str("queue", j.Queue).send()
+			b.log.Warn("qos0", j.Queue, err, "QoS 0 message dropped", "topic", j.Message.Topic, "rule", j.Rule, "queue", j.Queue)
 			b.observe(Event{
 				Stage: Dropped, Message: j.Message, Err: err,
 				Rule: j.Rule, Action: j.Spec.Kind(), Target: j.Spec.Resource(),

@@ -18,6 +18,7 @@ import (
 
 	"github.com/topicwire/topicwire/bridge/action"
 	"github.com/topicwire/topicwire/bridge/function"
+	"github.com/topicwire/topicwire/bridge/limitedlog"
 	"github.com/topicwire/topicwire/bridge/outbox"
 	"github.com/topicwire/topicwire/message"
 )
@@ -83,7 +84,7 @@ type Bridge struct {
 	acks     acks
 	env      env
 	metrics  *metrics
-	log      *limitedLog
+	log      *limitedlog.Log
 	ending   atomic.Bool // only what its own jobs cause is still taken
 }
 
@@ -96,7 +97,7 @@ func New(ctx context.Context, o Options) (*Bridge, error) {
 	if o.AccountID == "" {
 		o.AccountID = "000000000000"
 	}
-	b := &Bridge{options: o, metrics: newMetrics(o.Metrics), log: newLimitedLog(o.Log), hosts: function.NewHosts(o.Metrics)}
+	b := &Bridge{options: o, metrics: newMetrics(o.Metrics), log: limitedlog.New(o.Log), hosts: function.NewHosts(o.Metrics)}
 	b.loaded.Store(&loaded{Program: emptyProgram(), replaced: make(chan struct{})})
 	var err error
 	b.durable, err = outbox.New(ctx, outbox.Options{
@@ -158,7 +159,7 @@ func (b *Bridge) Run(ctx context.Context) error {
 	}
 	wg.Wait()
 	b.acks.close()
-	b.log.flush()
+	b.log.Flush()
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("outbox: %w", err)
 	}

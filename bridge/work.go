@@ -108,8 +108,8 @@ func (b *Bridge) succeeded(j *outbox.Job, result action.Result, took time.Durati
 	b.metrics.latency.WithLabelValues(j.Rule).Observe(time.Since(j.Accepted).Seconds())
 	b.metrics.answered(j.Spec, result)
 	if result.Unanswered == action.NotAllowed {
-		b.log.warn("reply", j.Rule, nil, "answer dropped: the sender may not receive from its Response Topic").
-			str("rule", j.Rule).str("client", j.Message.From.ClientID).str("response_topic", j.Message.Props.ResponseTopic).send()
+		b.log.Warn("reply", j.Rule, nil, "answer dropped: the sender may not receive from its Response Topic",
+			"rule", j.Rule, "client", j.Message.From.ClientID, "response_topic", j.Message.Props.ResponseTopic)
 	}
 }
 
@@ -279,10 +279,8 @@ func (b *Bridge) failed(f failure) {
 	case f.errorAction:
 		b.metrics.errorActionsFailed.WithLabelValues(f.rule).Inc()
 	}
-	b.log.warn(text, f.rule+"/"+f.action, f.err, text).
-		str("rule", f.rule).str("action", f.action).str("target", f.target).
-		str("topic", f.m.Topic).str("message_id", f.m.ID).str("client", f.m.From.ClientID).
-		str("request_id", f.requestID).send()
+	b.log.Warn(text, f.rule+"/"+f.action, f.err, text,
+		"rule", f.rule, "action", f.action, "target", f.target, "topic", f.m.Topic, "message_id", f.m.ID, "client", f.m.From.ClientID, "request_id", f.requestID)
 	b.observe(Event{
 		Stage: Failed, Message: f.m, Rule: f.rule, Action: f.action, Target: f.target,
 		RequestID: f.requestID, ErrorAction: f.errorAction, Duration: f.took, Err: f.err, Again: f.again,

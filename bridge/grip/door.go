@@ -17,6 +17,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/topicwire/topicwire/bridge/grip/socket"
+	"github.com/topicwire/topicwire/bridge/limitedlog"
 	"github.com/topicwire/topicwire/message"
 )
 
@@ -132,7 +133,7 @@ type Door struct {
 	sequence     *sequencer
 	window       *window
 	metrics      *metrics
-	log          *limitedLog
+	log          *limitedlog.Log
 	holders      holders
 	writer       *socket.Writer
 	sockets      socket.Stats
@@ -161,7 +162,7 @@ func New(o Options) (*Door, error) {
 		options: o, lambda: lambdaHandler{o.Functions}, origin: newOriginHandler(), signer: signer, keys: keys,
 		iss: main.iss, secret: text, writer: socket.NewWriter(), stopping: make(chan struct{}),
 		holders: holders{all: make(map[*held]struct{}), most: o.Config.MaxConnections},
-		log:     newLimitedLog(o.Log),
+		log:     limitedlog.New(o.Log),
 	}
 	d.life, d.end = context.WithCancel(context.Background())
 	d.sequence = newSequencer(d.deliverItem)
@@ -172,7 +173,7 @@ func New(o Options) (*Door, error) {
 			o.History = NewMemory(o.Config.History)
 		}
 		d.history = &keeper{filters: topics, history: o.History, failed: func(err error) {
-			d.log.warn("history", err, "a message was not kept in the history")
+			d.log.Warn("history", "", err, "a message was not kept in the history")
 		}}
 	}
 	d.handlers = map[Mode]Handler{ModeGrip: gripHandler{d, d.lambda}, ModeProxy: gripHandler{d, d.origin}}
@@ -261,6 +262,6 @@ func (d *Door) Run(ctx context.Context) error {
 	d.end()
 	d.writer.Wait()
 	d.origin.close()
-	d.log.flush()
+	d.log.Flush()
 	return nil
 }

@@ -162,7 +162,7 @@ func (x *exchange) failed(err error) {
 	if x.r.Context().Err() != nil {
 		return // the client has gone
 	}
-	x.d.log.warn("http", err, "a request was not answered: its handler failed", "path", x.route.Path, "function", x.route.Function)
+	x.d.log.Warn("http", "", err, "a request was not answered: its handler failed", "path", x.route.Path, "function", x.route.Function)
 	writeFailure(x.w, err)
 }
 

@@ -77,7 +77,7 @@ func (p *poll) catchUp() {
 	if seq, ok := x.lastSeen(p.channels); ok {
 		list, _, err := x.d.history.history.After(x.r.Context(), x.keptTopics(p.channels), seq, 1)
 		if err != nil {
-			x.d.log.warn("history", err, "a history could not be read", "path", x.route.Path)
+			x.d.log.Warn("history", "", err, "a history could not be read", "path", x.route.Path)
 		}
 		for _, k := range list {
 			d := newDelivery(k.Message, publicationFor(k.Item))
@@ -204,7 +204,7 @@ func (p *poll) outcome(m *message.Message, d *delivery) (outcome, bool) {
 		if i.Patch != nil {
 			var err error
 			if r.Body, err = patch(p.held.Body, i.Patch); err != nil {
-				p.x.d.log.warn("patch", err, "a body-patch could not be applied", "channel", i0(p.channels))
+				p.x.d.log.Warn("patch", "", err, "a body-patch could not be applied", "channel", i0(p.channels))
 				return outcome{}, false
 			}
 			r.Status = orElse(i.Code, p.held.Status)
@@ -212,7 +212,7 @@ func (p *poll) outcome(m *message.Message, d *delivery) (outcome, bool) {
 	}
 	body, err := f.content(filters, r.Body)
 	if err != nil {
-		p.x.d.log.warn("filter", err, "a message was not delivered", "topic", m.Topic)
+		p.x.d.log.Warn("filter", "", err, "a message was not delivered", "topic", m.Topic)
 		return outcome{}, false
 	}
 	r.Body = body

@@ -260,7 +260,7 @@ func (s *session) receiveFiltered(m *message.Message, d *delivery) {
 	}
 	own, err := f.content(filters, content)
 	if err != nil {
-		s.d.log.warn("filter", err, "a message was not delivered", "topic", m.Topic)
+		s.d.log.Warn("filter", "", err, "a message was not delivered", "topic", m.Topic)
 		return
 	}
 	if d.pub == nil {

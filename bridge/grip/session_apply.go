@@ -67,7 +67,7 @@ func (s *session) content(e wire.Event) {
 	if body, ok := bytes.CutPrefix(e.Content, []byte("c:")); ok && e.Type == wire.EventText {
 		if err := s.control(body); err != nil {
 			s.d.metrics.ignored.WithLabelValues("control").Inc()
-			s.d.log.warn("control", err, "a control message was ignored", "path", s.route.Path)
+			s.d.log.Warn("control", "", err, "a control message was ignored", "path", s.route.Path)
 		}
 		return
 	}
@@ -304,6 +304,6 @@ func (s *session) publishIn(ctx context.Context, m socket.Message) {
 	})
 	if err != nil {
 		s.d.metrics.publishFailed.Inc()
-		s.d.log.warn("publish", err, "a client's message was not published", "path", s.route.Path, "topic", s.route.Publish)
+		s.d.log.Warn("publish", "", err, "a client's message was not published", "path", s.route.Path, "topic", s.route.Publish)
 	}
 }

@@ -331,7 +331,7 @@ func (s *session) setMeta(p wire.Param) {
 // failed ends a connection whose handler has failed, or answered what is no answer: the
 // client sees it lost. One that has said goodbye gets its goodbye.
 func (s *session) failed(err error) {
-	s.d.log.warn("handler", err, "a WebSocket was dropped: its handler failed", "path", s.route.Path, "function", s.route.Function)
+	s.d.log.Warn("handler", "", err, "a WebSocket was dropped: its handler failed", "path", s.route.Path, "function", s.route.Function)
 	s.mu.Lock()
 	peer, said := s.peer, s.said
 	s.over = true

@@ -1,13 +1,9 @@
 package grip
 
 import (
-	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
-	"strings"
 	"sync"
 	"time"
 
@@ -112,18 +108,6 @@ func (s *stream) gone(err error) {
 	}
 	s.x.d.options.Log.Debug().Err(err).Str("path", s.x.route.Path).Msg("a stream was cut")
 	panic(http.ErrAbortHandler) // the client must not take it for the end
-}
-
-// framingOf is how plain messages are written to a stream.
-func framingOf(f StreamFraming, head *wire.Response) StreamFraming {
-	if f != StreamAuto && f != "" {
-		return f
-	}
-	t, _, _ := strings.Cut(head.Header.Get("Content-Type"), ";")
-	if strings.EqualFold(strings.TrimSpace(t), "text/event-stream") {
-		return StreamSSE
-	}
-	return StreamRaw
 }
 
 // run writes what is published until the stream ends.
@@ -295,7 +279,7 @@ func (s *stream) deliver(m *message.Message, d *delivery, live bool) {
 		}
 		own, err := f.content(filters, content)
 		if err != nil {
-			s.x.d.log.warn("filter", err, "a message was not delivered", "topic", m.Topic)
+			s.x.d.log.Warn("filter", "", err, "a message was not delivered", "topic", m.Topic)
 			return
 		}
 		b = frameContent(s.framing, own, d)
@@ -391,192 +375,4 @@ func (s *stream) resume(seq uint64) error {
 	s.backlog = nil
 	s.wake()
 	return nil
-}
-
-// catchUp asks for the next link to be followed if a channel has moved on since the
-// handler looked at it.
-func (s *stream) catchUp() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.recover = append(s.recover, s.x.behind(s.channels)...)
-	s.wake()
-}
-
-// missing asks for the next link to be followed because a message came before one that
-// was never seen here. Call it with the lock held.
-func (s *stream) missing(expected string, m *message.Message) {
-	for i := range s.channels {
-		if c := &s.channels[i]; message.Match(c.topic, m.Topic) {
-			c.last = expected
-			if len(s.recover) == 0 {
-				s.recover = []string{c.Name + "; last-id=" + expected}
-			}
-			s.wake()
-			return
-		}
-	}
-}
-
-// lastIDs are the channels with the ids that the client has seen.
-func (s *stream) lastIDs() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var last []string
-	for _, c := range s.channels {
-		if c.last != "" {
-			last = append(last, c.Name+"; last-id="+c.last)
-		}
-	}
-	return last
-}
-
-// follow asks the handler what comes next and appends that. An answer without a hold
-// and without a link ends the stream.
-func (s *stream) follow(last []string, sub Subscriber) (over bool, err error) {
-	a, err := s.askLink(s.x.r.Context(), http.MethodGet, s.next, last)
-	if err == nil && a.Status != http.StatusOK {
-		err = fmt.Errorf("grip: the next link was answered with status %d", a.Status)
-	}
-	if err != nil {
-		s.x.d.metrics.requests.WithLabelValues("next", "failed").Inc()
-		return false, err
-	}
-	hold, out, err := wire.Instructions(&a.Response)
-	if err != nil {
-		s.x.d.metrics.requests.WithLabelValues("next", "bad").Inc()
-		return false, err
-	}
-	s.x.d.metrics.requests.WithLabelValues("next", "ok").Inc()
-	if err := s.write(out.Body); err != nil {
-		return false, err
-	}
-	if hold.Mode != wire.HoldStream && hold.Next == "" {
-		return true, nil
-	}
-	s.next, s.nextWait = hold.Next, hold.NextTimeout
-	if hold.Mode != wire.HoldStream {
-		return s.follow(last, sub) // there is more of it
-	}
-	if hold.KeepAlive != nil {
-		s.hold.KeepAlive = hold.KeepAlive
-	}
-	return false, s.rebind(hold, sub)
-}
-
-// rebind puts a hold's channels in the place of those before.
-func (s *stream) rebind(hold *wire.Hold, sub Subscriber) error {
-	if len(hold.Channels) == 0 {
-		return nil
-	}
-	channels, err := s.x.bindings(hold)
-	if err != nil {
-		return err
-	}
-	s.mu.Lock()
-	old := s.channels
-	s.channels = channels
-	s.mu.Unlock()
-	for _, b := range channels {
-		if err := sub.Subscribe(b.topic, false); err != nil {
-			return err
-		}
-	}
-	for _, o := range old {
-		if !holds(channels, o.topic) {
-			sub.Unsubscribe(o.topic)
-		}
-	}
-	return nil
-}
-
-func holds(list []binding, topic string) bool {
-	for _, b := range list {
-		if b.topic == topic {
-			return true
-		}
-	}
-	return false
-}
-
-// askLink asks the handler at a link of an answer, which may be relative.
-func (s *stream) askLink(ctx context.Context, method, link string, last []string) (*answer, error) {
-	to, err := url.Parse(link)
-	if err != nil {
-		return nil, fmt.Errorf("grip: the link %.200q is no URI: %w", link, err)
-	}
-	q := s.x.base.with(s.x.extra(last), nil)
-	q.method = method
-	q.uri = s.x.base.uri.ResolveReference(&url.URL{Path: to.Path, RawPath: to.RawPath, RawQuery: to.RawQuery})
-	return s.x.ask.ask(ctx, s.x.route, q)
-}
-
-// tellGone tells the handler that the client has left, at the link for that.
-func (s *stream) tellGone() {
-	_, err := s.askLink(s.x.d.life, http.MethodPost, s.hold.Gone, s.lastIDs())
-	if err != nil {
-		s.x.d.metrics.disconnects.WithLabelValues("failed").Inc()
-		return
-	}
-	s.x.d.metrics.disconnects.WithLabelValues("ok").Inc()
-}
-
-// streamForm is a message as a stream's client gets it, made once for all.
-func (d *delivery) streamForm(f StreamFraming, m *message.Message) []byte {
-	c := &d.streams[framingIndex(f)]
-	if !c.done {
-		content := m.Payload
-		if d.pub != nil {
-			content = d.pub.item.Stream.Content
-		}
-		c.b, c.done = frameContent(f, content, d), true
-	}
-	return c.b
-}
-
-func framingIndex(f StreamFraming) int {
-	switch f {
-	case StreamLine:
-		return 1
-	case StreamSSE:
-		return 2
-	default:
-		return 0
-	}
-}
-
-// frameContent frames content for a stream. What was published for streams is framed
-// already; to a server-sent event of that kind only its place in the history is added.
-func frameContent(f StreamFraming, b []byte, d *delivery) []byte {
-	switch {
-	case d.pub != nil && f == StreamSSE && d.seq != 0 && !hasEventID(b):
-		return append([]byte("id: "+seqID(d.seq)+"\n"), b...)
-	case d.pub != nil:
-		return b
-	case f == StreamLine:
-		return append(append(make([]byte, 0, len(b)+1), b...), '\n')
-	case f == StreamSSE:
-		return serverSentEvent(b, d.seq)
-	default:
-		return b
-	}
-}
-
-func hasEventID(b []byte) bool {
-	return bytes.HasPrefix(b, []byte("id:")) || bytes.Contains(b, []byte("\nid:"))
-}
-
-// serverSentEvent is a message as text/event-stream has it: a field data for each line
-// (https://html.spec.whatwg.org/multipage/server-sent-events.html).
-func serverSentEvent(b []byte, seq uint64) []byte {
-	out := make([]byte, 0, len(b)+40)
-	if seq != 0 {
-		out = append(out, "id: "+seqID(seq)+"\n"...)
-	}
-	text := strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(string(b))
-	for line := range strings.SplitSeq(text, "\n") {
-		out = append(out, "data: "...)
-		out = append(out, line...)
-		out = append(out, '\n')
-	}
-	return append(out, '\n')
 }

@@ -101,7 +101,7 @@ func (s *session) open(w http.ResponseWriter, r *http.Request) (*answer, bool) {
 		a, err := s.askEvents(batch, 0, false)
 		if err != nil {
 			s.d.metrics.requests.WithLabelValues("open", "failed").Inc()
-			s.d.log.warn("open", err, "a WebSocket was refused: its handler failed", "path", s.route.Path, "function", s.route.Function)
+			s.d.log.Warn("open", "", err, "a WebSocket was refused: its handler failed", "path", s.route.Path, "function", s.route.Function)
 			writeFailure(w, err)
 			return nil, false
 		}
@@ -128,7 +128,7 @@ func (s *session) open(w http.ResponseWriter, r *http.Request) (*answer, bool) {
 			if err == nil {
 				err = fmt.Errorf("%w: the first event must be OPEN", wire.ErrEvents)
 			}
-			s.d.log.warn("open", err, "a WebSocket was refused: its handler's answer makes no sense", "path", s.route.Path, "function", s.route.Function)
+			s.d.log.Warn("open", "", err, "a WebSocket was refused: its handler's answer makes no sense", "path", s.route.Path, "function", s.route.Function)
 			http.Error(w, "Bad Gateway", http.StatusBadGateway)
 			return nil, false
 		}

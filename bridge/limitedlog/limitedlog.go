@@ -1,4 +1,6 @@
-package bridge
+// Package limitedlog writes warnings that may come by the thousand without drowning the
+// log in them.
+package limitedlog
 
 import (
 	"sync"
@@ -7,9 +9,9 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// limitedLog writes warnings that may come by the thousand: for each kind and key it
-// writes a few a second and counts the others, which the next line tells.
-type limitedLog struct {
+// Log writes, for each kind and key, a few warnings a second and counts the others, which
+// the next line tells. It is safe for concurrent use.
+type Log struct {
 	log zerolog.Logger
 	now func() time.Time
 
@@ -32,36 +34,35 @@ const (
 	logKeys     = 1024
 )
 
-func newLimitedLog(log zerolog.Logger) *limitedLog {
-	return &limitedLog{log: log, now: time.Now, keys: make(map[logKey]*logCount)}
+// New returns a Log that writes to log.
+func New(log zerolog.Logger) *Log {
+	return &Log{log: log, now: time.Now, keys: make(map[logKey]*logCount)}
 }
 
-// line is a warning in the making; nil if it is suppressed.
-type line struct {
-	fields zerolog.Context
-	text   string
-}
-
-// warn begins a line about something that is counted by kind and key.
-func (l *limitedLog) warn(kind, key string, err error, text string) *line {
+// Warn writes a line about something that is counted by kind and key, unless there have
+// been too many of them. err may be nil. The further arguments are names and values;
+// values that are empty are left out.
+func (l *Log) Warn(kind, key string, err error, text string, more ...string) {
 	if l.log.GetLevel() > zerolog.WarnLevel {
-		return nil
+		return
 	}
 	suppressed, ok := l.take(logKey{kind, key})
 	if !ok {
-		return nil
+		return
 	}
-	c := l.log.With()
-	if err != nil {
-		c = c.Err(err)
+	e := l.log.Warn().Err(err)
+	for i := 0; i+1 < len(more); i += 2 {
+		if more[i+1] != "" {
+			e = e.Str(more[i], more[i+1])
+		}
 	}
 	if suppressed > 0 {
-		c = c.Int("suppressed", suppressed)
+		e = e.Int("suppressed", suppressed)
 	}
-	return &line{c, text}
+	e.Msg(text)
 }
 
-func (l *limitedLog) take(k logKey) (suppressed int, ok bool) {
+func (l *Log) take(k logKey) (suppressed int, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.now()
@@ -86,7 +87,7 @@ func (l *limitedLog) take(k logKey) (suppressed int, ok bool) {
 }
 
 // forget makes room: the keys that are quiet go, or all of them.
-func (l *limitedLog) forget(now time.Time) {
+func (l *Log) forget(now time.Time) {
 	for k, c := range l.keys {
 		if now.Sub(c.since) >= logInterval && c.suppressed == 0 {
 			delete(l.keys, k)
@@ -97,8 +98,8 @@ func (l *limitedLog) forget(now time.Time) {
 	}
 }
 
-// flush tells what has been suppressed and not been told.
-func (l *limitedLog) flush() {
+// Flush tells what has been suppressed and not been told.
+func (l *Log) Flush() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for k, c := range l.keys {
@@ -106,19 +107,5 @@ func (l *limitedLog) flush() {
 			l.log.Warn().Str("kind", k.kind).Str("key", k.key).Int("suppressed", c.suppressed).Msg("more of the same")
 			c.suppressed = 0
 		}
-	}
-}
-
-func (e *line) str(key, value string) *line {
-	if e != nil && value != "" {
-		e.fields = e.fields.Str(key, value)
-	}
-	return e
-}
-
-func (e *line) send() {
-	if e != nil {
-		log := e.fields.Logger()
-		log.Warn().Msg(e.text)
 	}
 }
