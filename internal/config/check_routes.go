@@ -18,7 +18,7 @@ func (l *loading) checkRoutes() {
 	if mqtt == "" {
 		mqtt = listen.DefaultWebSocketPath
 	}
-	taken := map[string]string{mqtt: "MQTT over WebSocket", "/healthz": "the server", "/readyz": "the server", "/metrics": "the server"}
+	taken := map[string]string{mqtt: "MQTT over WebSocket", "/healthz": "the server", "/readyz": "the server", "/metrics": "the server", "/admin/dead": "the server", "/debug/pprof/": "the server"}
 	for _, p := range [...]string{c.Grip.Path + "/publish", c.Grip.Path + "/publish/"} {
 		taken[p] = "the door for publishing"
 	}
@@ -36,6 +36,9 @@ func (l *loading) checkRoutes() {
 		if r.Mode == grip.ModeProxy {
 			continue
 		}
+		if len(c.Auth.Methods) > 0 && nobodyDecides(&r) {
+			l.warn(path, "everybody who reaches the listener may connect: no function and no authorizer is asked", "add auth: true, apigateway.authorizer or function")
+		}
 		named := r.FunctionsOf()
 		for _, where := range slices.Sorted(maps.Keys(named)) {
 			if f := named[where]; !strings.HasPrefix(f, "arn:") && !slices.Contains(functions, f) {
@@ -46,4 +49,11 @@ func (l *loading) checkRoutes() {
 	if len(c.Routes) > 0 && len(c.Listen.HTTP)+len(c.Listen.HTTPS) == 0 {
 		l.report("routes", "nothing listens for HTTP", "add http: 127.0.0.1:8080 under listen")
 	}
+}
+
+// nobodyDecides reports a route that lets everybody in without asking anybody: of the
+// modes only that of API Gateway can do without a function that is asked.
+func nobodyDecides(r *grip.RouteConfig) bool {
+	return r.Mode == grip.ModeAPIGateway && !r.Auth && r.Function == "" && r.APIGateway.Authorizer == "" &&
+		r.APIGateway.Routes[grip.RouteConnect].Function == ""
 }
