@@ -109,3 +109,48 @@ func TestFaultyFunctions(t *testing.T) {
 		}
 	}
 }
+
+// A function that answers after its time is over: the answer that comes too late goes
+// nowhere, and the next attempt, under the same request id, gives the one that counts.
+func TestAnswerAfterTheTimeout(t *testing.T) {
+	ids := make(chan string, 10)
+	late := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // net/http notices that the client is gone when it has read all
+		id := r.Header.Get("X-Topicwire-Request-Id")
+		first := len(ids) == 0
+		ids <- id
+		if first {
+			<-r.Context().Done() // its client has waited long enough
+			fmt.Fprint(w, `"too late"`)
+			close(late)
+			return
+		}
+		<-late
+		fmt.Fprint(w, `"in time"`)
+	}))
+	t.Cleanup(server.Close)
+	a := lambdaReply("slow", "answer")
+	a.Retry = &action.RetryConfig{Backoff: &action.Backoff{Min: time.Millisecond, Max: time.Millisecond}}
+	functions, err := function.NewRegistry(map[string]function.Config{
+		"slow": {Config: emulator.Config{Timeout: time.Second}, HTTP: server.URL},
+	}, function.Options{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(functions.Close)
+	b, out, stop := start(t, bridge.Options{}, compile(t, functions, rule("r", "SELECT * FROM 'in'", a)))
+	accept(t, b, msg("in", "{}"))
+	if got := out.next(t); got.Topic != "answer" || string(got.Payload) != `"in time"` {
+		t.Errorf("got %s: %s", got.Topic, got.Payload)
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(out.all()); n != 1 {
+		t.Errorf("%d answers were published", n)
+	}
+	if one, two := <-ids, <-ids; one == "" || one != two {
+		t.Errorf("the attempts had the request ids %q and %q", one, two)
+	}
+}
