@@ -80,7 +80,7 @@ func waitFor(t *testing.T, holds func() bool) {
 	}
 }
 
-// metric is the value of a metric without labels.
+// metric is the value of a metric, that of all its labels together.
 func metric(t *testing.T, reg *prometheus.Registry, name string) float64 {
 	t.Helper()
 	all, err := reg.Gather()
@@ -89,7 +89,11 @@ func metric(t *testing.T, reg *prometheus.Registry, name string) float64 {
 	}
 	for _, f := range all {
 		if f.GetName() == name {
-			return f.GetMetric()[0].GetCounter().GetValue() + f.GetMetric()[0].GetGauge().GetValue()
+			sum := 0.0
+			for _, m := range f.GetMetric() {
+				sum += m.GetCounter().GetValue() + m.GetGauge().GetValue()
+			}
+			return sum
 		}
 	}
 	t.Fatalf("there is no metric %s", name)

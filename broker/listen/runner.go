@@ -66,9 +66,9 @@ func (r *runner) run(c *Conn, h Handler, prepare func() error) {
 			return
 		}
 	}
-	r.stats.accept()
-	r.stats.open.Inc()
+	r.stats.open.Inc() // first: whoever sees it among the accepted sees it open
 	defer r.stats.open.Dec()
+	r.stats.accept()
 	// One client's packet must not end everybody's broker: mochi 2.7.9 panics on a
 	// truncated SUBSCRIBE.
 	defer func() {

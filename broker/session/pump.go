@@ -5,7 +5,7 @@ import "github.com/topicwire/topicwire/broker/store"
 // mayTransmit reports whether the window and the connection take another QoS 1 or 2
 // message. [MQTT-3.3.4-7] [MQTT-3.3.4-9]
 func (s *Session) mayTransmit(a *attached) bool {
-	return s.unacked < int(a.params.ReceiveMaximum) && s.window.len() < 65535 && !a.link.Congested()
+	return !a.broken && s.unacked < int(a.params.ReceiveMaximum) && s.window.len() < 65535 && !a.link.Congested()
 }
 
 // mayReplay reports whether redelivery on this connection is through, so that newer
@@ -117,8 +117,15 @@ func (s *Session) transmit(a *attached, f *flight, b []byte) {
 	f.onLink, f.sent = true, true
 	s.unacked++
 	if _, err := a.link.Write(b); err != nil {
-		a.link.Fail(reasonQuotaExceeded)
+		a.fail()
 	}
+}
+
+// fail ends a connection that has refused a packet. Its queue is empty from then on, so
+// it does not look congested: what it was given would be lost.
+func (a *attached) fail() {
+	a.broken = true
+	a.link.Fail(reasonQuotaExceeded)
 }
 
 // reasonQuotaExceeded is the MQTT 5 reason code of a client that reads too slowly.

@@ -53,7 +53,7 @@ func (s *Session) pumpReplays(a *attached) bool {
 	for len(s.replays) > 0 {
 		r := s.replays[0]
 		for {
-			if r.qos == 0 && a.link.Congested() || r.qos > 0 && !s.mayTransmit(a) {
+			if r.qos == 0 && (a.broken || a.link.Congested()) || r.qos > 0 && !s.mayTransmit(a) {
 				return false
 			}
 			now := s.env.Now()
@@ -92,7 +92,7 @@ func (s *Session) replayOne(a *attached, m *message.Message, r *replay, now time
 		return
 	}
 	if _, err := a.link.Write(*scratch); err != nil {
-		a.link.Fail(reasonQuotaExceeded)
+		a.fail()
 		return
 	}
 	s.env.Counters.Sent.Add(1)

@@ -117,11 +117,14 @@ type Session struct {
 	shared  int // how many queued and in flight came through shared subscriptions
 }
 
-// attached is a connection and what it agreed to; immutable but for the aliases.
+// attached is a connection and what it agreed to; immutable but for what is under
+// Session.mu.
 type attached struct {
-	link    Link
-	params  Params
-	aliases map[string]uint16 // under Session.mu
+	link   Link
+	params Params
+
+	aliases map[string]uint16
+	broken  bool // it has refused a packet, so it is ending: what waits is for the next one
 }
 
 // New makes a session that is offline and empty. A durable one hands what it must

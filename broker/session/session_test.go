@@ -162,3 +162,39 @@ func TestQueueBytesAreBounded(t *testing.T) {
 		t.Errorf("%+v, %d dropped", st, env.Counters.DroppedQueue.Load())
 	}
 }
+
+// counted is a source of so many retained messages.
+type counted int
+
+func (c *counted) Next(_ time.Time, dst []*message.Message) int {
+	if *c == 0 {
+		return 0
+	}
+	*c--
+	dst[0] = &message.Message{Topic: "r", Payload: []byte(fmt.Sprint(*c)), QoS: 1}
+	return 1
+}
+
+// A connection that takes nothing any more does not use the retained messages up: the
+// next one gets them. At QoS 0 the one that found it out is lost.
+func TestABrokenConnectionStopsAReplay(t *testing.T) {
+	for qos, lost := range []int{1, 0} {
+		const n = 10
+		env, _ := newEnv(session.Config{})
+		s := session.New("c", env, false)
+		broken := &link{closed: true}
+		s.Attach(broken, session.Params{Version: 4, ReceiveMaximum: 2 * n})
+		source := counted(n)
+		s.Replay("r", byte(qos), nil, &source)
+		s.Drained(broken) // whatever happens on it
+		if left := int(source); left != n-1 {
+			t.Errorf("QoS %d: %d messages are left, want %d", qos, left, n-1)
+		}
+		s.Detach(broken)
+		next := &link{}
+		s.Attach(next, session.Params{Version: 4, ReceiveMaximum: 2 * n})
+		if len(next.sent) != n-lost {
+			t.Errorf("QoS %d: the next connection got %d messages, want %d", qos, len(next.sent), n-lost)
+		}
+	}
+}
