@@ -62,7 +62,7 @@ func attemptOf(err error) outbox.Attempt {
 	if own, ok := errors.AsType[*function.Error](err); ok {
 		a.Payload = own.Payload
 	}
-	const most = 4 << 10 // what is kept of an error, times ten attempts, times every letter
+	const most = 4 << 10 // what is kept of an error, times ten attempts that are kept whole, times every letter
 	a.Error = a.Error[:min(len(a.Error), most)]
 	if len(a.Payload) > most {
 		a.Payload = nil // half a document would be none

@@ -144,7 +144,7 @@ func TestRetriesByKindOfFailure(t *testing.T) {
 					return
 				}
 				if len(letters) != 1 || letters[0].State.Condition != c.condition || letters[0].State.Tried != n.total() ||
-					len(letters[0].State.Attempts) != min(10, n.total()) {
+					len(letters[0].State.Attempts) != min(200, n.total()) {
 					t.Errorf("dead letters: %+v", letters)
 				}
 			})

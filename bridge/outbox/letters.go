@@ -53,10 +53,10 @@ func newLetters(l LetterLimits, m *metrics) *letters {
 }
 
 func (l *letters) add(w *Work) {
-	w.letter = true
+	w.letter, w.letterSize = true, w.size+w.State.size()
 	l.index[w] = len(l.list)
 	l.list = append(l.list, w)
-	l.bytes += w.size
+	l.bytes += w.letterSize
 	l.gauge()
 }
 
@@ -68,7 +68,7 @@ func (l *letters) remove(w *Work) {
 	w.letter = false
 	delete(l.index, w)
 	l.list[i] = nil
-	l.bytes -= w.size
+	l.bytes -= w.letterSize
 	for l.head < len(l.list) && l.list[l.head] == nil {
 		l.head++
 	}

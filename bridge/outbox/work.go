@@ -2,6 +2,7 @@ package outbox
 
 import (
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -26,10 +27,11 @@ type Work struct {
 	timer *alarm
 	link  [lists]struct{ prev, next *Work }
 
-	original *Job // of a dead letter, while another job is tried in its place
-	before   int  // attempts before it was replayed
-	letter   bool // it is among the dead letters
-	drop     bool // a dead letter that was dropped while it was tried again
+	original   *Job  // of a dead letter, while another job is tried in its place
+	before     int   // attempts before it was replayed
+	letter     bool  // it is among the dead letters
+	letterSize int64 // what it takes as one, while it is one
+	drop       bool  // a dead letter that was dropped while it was tried again
 }
 
 // Result is what became of an attempt.
@@ -104,9 +106,14 @@ func (w *Work) kept() Entry {
 	return e
 }
 
-// keptAttempts is how many failed attempts are kept whole: the first, which often
-// tells most, and the last ones.
-const keptAttempts = 10
+// What is kept of failed attempts: the first, which often tells most, and the last ones
+// whole; of those between what went wrong, shortened, up to a number that the retries of
+// the default six hours hardly reach.
+const (
+	wholeAttempts = 10
+	keptAttempts  = 200
+	shortError    = 200 // bytes
+)
 
 // failed notes an attempt.
 func (s *State) failed(r *Result) {
@@ -118,11 +125,32 @@ func (s *State) failed(r *Result) {
 		s.Split++
 	}
 	// Never in place: whoever lists dead letters may hold the slice.
-	kept := s.Attempts
+	kept := slices.Clone(s.Attempts)
 	if len(kept) >= keptAttempts {
-		kept = append(kept[:1:1], kept[len(kept)-keptAttempts+2:]...)
+		kept = slices.Delete(kept, 1, len(kept)-keptAttempts+2)
 	}
-	s.Attempts = append(slices.Clip(kept), r.Attempt)
+	kept = append(kept, r.Attempt)
+	if i := len(kept) - wholeAttempts; i > 0 {
+		kept[i].shorten()
+	}
+	s.Attempts = kept
+}
+
+// size is about what the attempts take in memory, in bytes.
+func (s *State) size() int64 {
+	n := 0
+	for i := range s.Attempts {
+		n += 96 + len(s.Attempts[i].Error) + len(s.Attempts[i].Payload)
+	}
+	return int64(n)
+}
+
+// shorten leaves of an attempt what an overview needs.
+func (a *Attempt) shorten() {
+	a.Payload = nil
+	if len(a.Error) > shortError {
+		a.Error = strings.ToValidUTF8(a.Error[:shortError], "") + "..."
+	}
 }
 
 // The lists that a work is in at once.

@@ -114,11 +114,13 @@ func (s *Session) header(a *attached, f *flight) Header {
 // transmit writes a flight's packet. If the connection takes it no longer, the
 // flight stays where it is and is redelivered on the next one.
 func (s *Session) transmit(a *attached, f *flight, b []byte) {
-	f.onLink, f.sent = true, true
+	f.onLink = true
 	s.unacked++
 	if _, err := a.link.Write(b); err != nil {
 		a.fail()
+		return // and has not been sent: no DUP on the next one [MQTT-3.3.1-2]
 	}
+	f.sent = true
 }
 
 // fail ends a connection that has refused a packet. Its queue is empty from then on, so
