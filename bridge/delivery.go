@@ -45,15 +45,22 @@ func mayRetry(j *outbox.Job) bool { return j.Message.QoS > 0 || j.Delivery.Retri
 
 // classify tells the class of a failed action. One that only publishes can be tried
 // until the broker takes it; a function that has run already should not run for hours
-// because its answer finds no room.
+// because its answer finds no room. A store that takes nothing for a while is another
+// matter: it comes back, and the answer must not have been given up by then.
 func classify(j *outbox.Job, err error) function.Class {
 	if errors.Is(err, action.ErrPublish) {
-		if j.Spec.Republish != nil {
+		if j.Spec.Republish != nil || temporary(err) {
 			return function.Transient
 		}
 		return function.Own
 	}
 	return function.Classify(err)
+}
+
+// temporary reports a refusal that says of itself that it will pass.
+func temporary(err error) bool {
+	var t interface{ Temporary() bool }
+	return errors.As(err, &t) && t.Temporary()
 }
 
 // attemptOf is a failed attempt as it is kept.

@@ -51,6 +51,16 @@ func StartMosquitto(ctx context.Context, dir string, core int) (*Broker, error) 
 			return nil, fmt.Errorf("mosquitto %w: install it, on Debian with: apt-get install mosquitto", ErrNoBroker)
 		}
 	}
+	for tries := 1; ; tries++ {
+		b, err := startMosquitto(ctx, program, dir, core)
+		if err == nil || tries == 3 || ctx.Err() != nil {
+			return b, err
+		}
+		// Somebody may have taken a port that was free a moment ago.
+	}
+}
+
+func startMosquitto(ctx context.Context, program, dir string, core int) (*Broker, error) {
 	ports, err := freePorts(2)
 	if err != nil {
 		return nil, err

@@ -33,6 +33,7 @@ func TestShutdownLosesNothingThatWasAcknowledged(t *testing.T) {
 	t.Cleanup(web.Close)
 	s := testkit.Start(t, binary.Path(t), strings.ReplaceAll(`
 listen: {mqtt: 127.0.0.1:0}
+store: {dir: memory} # a durable one keeps what is left for the next start
 functions:
   slow: {http: URL}
 rules:

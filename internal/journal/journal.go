@@ -163,6 +163,9 @@ func (r *Refusal) Unwrap() error { return r.Err }
 // ReasonCode is the MQTT 5 reason code.
 func (r *Refusal) ReasonCode() byte { return r.Code }
 
+// Temporary reports true: the same will be taken when the store can be written again.
+func (r *Refusal) Temporary() bool { return true }
+
 // What can be wrong.
 var (
 	// ErrBehind says that more waits to be written than may.
