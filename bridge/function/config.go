@@ -174,7 +174,7 @@ func (a *Auth) check(url string, report func(path, problem, remedy string)) {
 func CheckHeaders(path string, headers map[string]string, report func(path, problem, remedy string)) {
 	for _, k := range slices.Sorted(maps.Keys(headers)) {
 		switch {
-		case !headerName(k):
+		case !IsToken(k):
 			report(path+"."+k, fmt.Sprintf("%q is not a header name", k), "use letters, digits and hyphens")
 		case strings.ContainsFunc(headers[k], func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }):
 			report(path+"."+k, "the value has control characters", "write it on one line")
@@ -182,8 +182,8 @@ func CheckHeaders(path string, headers map[string]string, report func(path, prob
 	}
 }
 
-// headerName reports whether s is a token (RFC 9110, section 5.6.2).
-func headerName(s string) bool {
+// IsToken reports whether s is a token (RFC 9110, section 5.6.2).
+func IsToken(s string) bool {
 	if s == "" {
 		return false
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/topicwire/topicwire/bridge/function"
 	"github.com/topicwire/topicwire/bridge/grip/socket"
 	"github.com/topicwire/topicwire/message"
 )
@@ -124,7 +125,7 @@ func (c RouteConfig) Check(report func(path, problem, remedy string)) {
 		}
 	}
 	for i, s := range c.Subprotocols {
-		if !isToken(s) {
+		if !function.IsToken(s) {
 			report(fmt.Sprintf("subprotocols[%d]", i), fmt.Sprintf("%q is no subprotocol", s), "use letters, digits and -._")
 		}
 	}
@@ -171,18 +172,4 @@ func originProblem(s string) string {
 		return fmt.Sprintf("%q has a query", s)
 	}
 	return ""
-}
-
-// isToken reports whether s is a token (RFC 9110, section 5.6.2).
-func isToken(s string) bool {
-	if s == "" {
-		return false
-	}
-	for i := range len(s) {
-		c := s[i]
-		if (c < '0' || c > '9') && (c|0x20 < 'a' || c|0x20 > 'z') && strings.IndexByte("!#$%&'*+-.^_`|~", c) < 0 {
-			return false
-		}
-	}
-	return true
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/topicwire/topicwire/bridge/function"
 	"github.com/topicwire/topicwire/bridge/grip/wire"
 	"github.com/topicwire/topicwire/message"
 )
@@ -275,7 +276,7 @@ func headerText(raw json.RawMessage) string {
 
 // add takes a header over; what HTTP cannot carry is left out.
 func (a *answer) add(name, value string) {
-	if !isToken(name) || strings.ContainsFunc(value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
+	if !function.IsToken(name) || strings.ContainsFunc(value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
 		return
 	}
 	const setMeta = "set-meta-"
