@@ -3,8 +3,12 @@
 package emulator_test
 
 import (
+	"bufio"
 	"context"
+	"io"
+	"net"
 	"os"
+	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
@@ -65,6 +69,64 @@ func BenchmarkWarm(b *testing.B) {
 				})
 				b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "invocations/s")
 			})
+		})
+	}
+}
+
+// The floor of a warm invocation: a program that gives back what it reads.
+const (
+	nodeFloor = `require('node:net').createServer((c) => c.setNoDelay(true).on('data', (d) => c.write(d)))
+.listen(0, '127.0.0.1', function () { console.log(this.address().port); });`
+	pythonFloor = `import socket
+s = socket.create_server(("127.0.0.1", 0))
+print(s.getsockname()[1], flush=True)
+c = s.accept()[0]
+c.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+while d := c.recv(4096):
+    c.sendall(d)`
+)
+
+// BenchmarkFloor is what BenchmarkWarm with one caller is to be held against: as many
+// bytes to a process of the same language and back over TCP, and nothing else. What a
+// change of process costs differs several times between machines.
+func BenchmarkFloor(b *testing.B) {
+	for _, bb := range []struct{ name, program, flag, source string }{
+		{"node", "node", "-e", nodeFloor},
+		{"python", "python3", "-c", pythonFloor},
+	} {
+		b.Run(bb.name, func(b *testing.B) {
+			need(b, bb.program)
+			cmd := exec.CommandContext(b.Context(), bb.program, bb.flag, bb.source)
+			said, err := cmd.StdoutPipe()
+			if err != nil {
+				b.Fatal(err)
+			}
+			if err := cmd.Start(); err != nil {
+				b.Fatal(err)
+			}
+			defer func() {
+				_ = cmd.Process.Kill()
+				_ = cmd.Wait()
+			}()
+			port, err := bufio.NewReader(said).ReadString('\n')
+			if err != nil {
+				b.Fatal(err)
+			}
+			conn, err := net.Dial("tcp", "127.0.0.1:"+strings.TrimSpace(port))
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer conn.Close()
+			buf := make([]byte, 500) // about an invocation's event and its answer, with their heads
+			for b.Loop() {
+				if _, err := conn.Write(buf); err != nil {
+					b.Fatal(err)
+				}
+				if _, err := io.ReadFull(conn, buf); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "invocations/s")
 		})
 	}
 }

@@ -30,6 +30,7 @@ type BenchCmd struct {
 	Offline     benchOffline     `cmd:"" help:"Queue many messages for a client that is away, then let it return."`
 	Compare     benchCompare     `cmd:"" help:"Run topicwire and another broker side by side."`
 	Push        benchPush        `cmd:"" help:"Run topicwire and pushpin side by side: plain WebSockets in front of an HTTP origin."`
+	Echo        benchEcho        `cmd:"" hidden:"" help:"What compare measures in the broker's place."`
 	Bridge      benchBridge      `cmd:"" hidden:"" help:"What compare puts beside another broker to call a function."`
 }
 

@@ -50,6 +50,9 @@ func (c *benchCompare) Run(ctx context.Context, s *Streams) error {
 				return bench.StartMosquittoBridge(ctx, self, dir, core, url)
 			},
 		},
+		Echo: func(ctx context.Context, core int) (*bench.Broker, error) {
+			return bench.StartEcho(ctx, self, core)
+		},
 		Duration: c.Duration,
 		Only:     c.Only,
 		Started: func(row, broker string) {
@@ -83,3 +86,9 @@ func (c *benchBridge) Run(ctx context.Context, s *Streams) error {
 	}
 	return nil
 }
+
+// benchEcho is what compare measures in the broker's place.
+type benchEcho struct{}
+
+// Run echoes until it is told to end.
+func (c *benchEcho) Run(ctx context.Context, s *Streams) error { return bench.Echo(ctx, s.Out) }

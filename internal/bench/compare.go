@@ -18,9 +18,11 @@ type CompareConfig struct {
 	// Functions start the same brokers with what calls a function; without them those rows
 	// are left out.
 	Functions []StartFunction
-	Duration  time.Duration // of each closed or open loop
-	Only      []string      // rows whose name contains one of these; empty: all
-	Scale     int           // divides numbers of connections, filters and stored messages; 0 is 1
+	// Echo, if set, starts an echo like [StartEcho]'s, for [Comparison.Floor].
+	Echo     func(ctx context.Context, core int) (*Broker, error)
+	Duration time.Duration // of each closed or open loop
+	Only     []string      // rows whose name contains one of these; empty: all
+	Scale    int           // divides numbers of connections, filters and stored messages; 0 is 1
 	// Started, if set, is told what begins.
 	Started func(row, broker string)
 }
@@ -31,8 +33,11 @@ type Comparison struct {
 	Machine  Machine
 	Pinned   bool // broker on one core, generator on another
 	Duration time.Duration
-	Brokers  []string
-	Rows     []Row
+	// Floor is the median round trip in µs of a bare TCP echo in the broker's place, before
+	// and after everything else: what a latency is to be held against. Empty: not measured.
+	Floor   []float64
+	Brokers []string
+	Rows    []Row
 }
 
 // Row is one scenario.
@@ -132,6 +137,9 @@ func Compare(ctx context.Context, c CompareConfig) (*Comparison, error) {
 	if err := raiseFileLimit(); err != nil {
 		return nil, err
 	}
+	if err := table.measureFloor(ctx, &c, core); err != nil {
+		return nil, err
+	}
 	for _, s := range rows {
 		row := Row{Name: s.name, Unit: s.unit}
 		for i := range c.Starts {
@@ -146,7 +154,7 @@ func Compare(ctx context.Context, c CompareConfig) (*Comparison, error) {
 		}
 		table.Rows = append(table.Rows, row)
 	}
-	return table, nil
+	return table, table.measureFloor(ctx, &c, core)
 }
 
 func only(rows []scenarioRow, names []string) (kept []scenarioRow) {

@@ -1,9 +1,11 @@
 package bench_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"io"
+	"net"
 	"os"
 	"strings"
 	"testing"
@@ -19,6 +21,7 @@ func TestCompare(t *testing.T) {
 	config := bench.CompareConfig{
 		Starts: []bench.Start{bench.StartMosquitto, bench.StartMosquitto}, Duration: 50 * time.Millisecond, Scale: 100,
 		Only: []string{"1→1 QoS 1", "WebSocket", "filters", "latency", "idle", "retained", "offline"},
+		Echo: func(ctx context.Context, _ int) (*bench.Broker, error) { return echo(ctx, t) },
 	}
 	table, err := bench.Compare(t.Context(), config)
 	if err != nil {
@@ -42,11 +45,35 @@ func TestCompare(t *testing.T) {
 			t.Errorf("%s is not in the table", row.Name)
 		}
 	}
-	for _, want := range []string{"| scenario | unit | mosquitto 2", "|---|---|---:|---:|---:|\n", time.Now().Format("2006-"), "cores"} {
+	if len(table.Floor) != 2 || table.Floor[0] <= 0 || table.Floor[1] <= 0 {
+		t.Errorf("the floor: %v", table.Floor)
+	}
+	for _, want := range []string{"A bare TCP echo", "| scenario | unit | mosquitto 2", "|---|---|---:|---:|---:|\n", time.Now().Format("2006-"), "cores"} {
 		if !strings.Contains(markdown.String(), want) {
 			t.Errorf("the table lacks %q", want)
 		}
 	}
+}
+
+// echo runs the echo in this process.
+func echo(ctx context.Context, t *testing.T) (*bench.Broker, error) {
+	t.Helper()
+	said, out := io.Pipe()
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan error, 1)
+	go func() { done <- bench.Echo(ctx, out) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("the echo: %v", err)
+		}
+	})
+	line, err := bufio.NewReader(said).ReadString('\n')
+	if err != nil {
+		return nil, err
+	}
+	host, port, err := net.SplitHostPort(strings.TrimSpace(strings.TrimPrefix(line, "echo ready on ")))
+	return &bench.Broker{Name: "the echo", TCP: mqttclient.Target{Host: host, Port: port}}, err
 }
 
 func TestCompareSaysWhatIsWrong(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 func (f *flow) openLoop(ctx context.Context) error {
 	runtime.LockOSThread() // the pacer sleeps in the kernel: see sleepUntil
 	defer runtime.UnlockOSThread()
+	defer exactSleeps()()
 	begin := f.clock.now()
 	warm := begin + int64(min(f.cfg.Duration/10, 500*time.Millisecond))
 	for _, s := range f.subscribers {

@@ -16,3 +16,6 @@ func (f *flow) sleepUntil(ctx context.Context, due int64) {
 	case <-ctx.Done():
 	}
 }
+
+// exactSleeps has nothing to do here.
+func exactSleeps() (undo func()) { return func() {} }

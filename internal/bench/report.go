@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -40,12 +41,17 @@ func (c *Comparison) Caption() string {
 	if c.Pinned {
 		pinned = "the broker pinned to one core and the generator to another"
 	}
+	floor := ""
+	if len(c.Floor) > 0 {
+		floor = fmt.Sprintf(" A bare TCP echo in the broker's place has a median round trip of %.0f to %.0f µs here: a message cannot be faster, "+
+			"and a request through a function takes two.", slices.Min(c.Floor), slices.Max(c.Floor))
+	}
 	return fmt.Sprintf("%s, measured %s on %s, %d cores, %s, %s; %s; 128-byte payloads, MQTT 3.1.1, TCP_NODELAY, %v a row, "+
 		"a fresh process for each cell. The ratio is the first column divided by the other: below 1 is better, except for messages received and answers a second. "+
 		"Requests are MQTT 5 at QoS 1; mosquitto's are answered by a bridge, a Go process on the broker's core with this program's MQTT client and net/http, "+
-		"and the function runs beside the generator.",
+		"and the function runs beside the generator.%s",
 		strings.Join(c.Brokers, " and "), c.Date.Format("2006-01-02"), c.Machine.CPU, c.Machine.Cores, c.Machine.Kernel, c.Machine.Go,
-		pinned, c.Duration)
+		pinned, c.Duration, floor)
 }
 
 // Write prints the table as text, or as Markdown.
