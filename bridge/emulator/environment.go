@@ -2,7 +2,9 @@ package emulator
 
 import (
 	"context"
+	"io"
 	"net"
+	"os"
 	"sync"
 	"time"
 
@@ -31,13 +33,15 @@ const (
 )
 
 // environment is one execution environment: a process, the listener that is its
-// Runtime API, and the connections it opened. Fields from state on are guarded by
+// Runtime API, the connections it opened, and those that one of our own runtime clients
+// is born with. Fields from state on are guarded by
 // Function.mu.
 type environment struct {
 	f        *Function
 	gen      *generation
 	log      zerolog.Logger
 	listener net.Listener
+	born     []net.Conn // our ends of the connections that the process is born with, until supervise
 	proc     *process
 	output   *output
 	gone     chan struct{} // closed when the process has ended
@@ -118,20 +122,48 @@ func (e *environment) launch() error {
 	if err != nil {
 		return err
 	}
-	p, err := startProcess(e.gen.argv, e.gen.dir, e.variables(), out.writeEnd(), e.f.cfg.User)
-	out.closeWriteEnd()
+	born, theirs, err := newChannels(e.channels())
 	if err != nil {
+		out.closeWriteEnd()
 		out.close()
 		return err
 	}
+	p, err := startProcess(e.gen.argv, e.gen.dir, e.variables(), append([]*os.File{out.writeEnd()}, theirs...), e.f.cfg.User)
+	out.closeWriteEnd()
+	closeAll(theirs)
+	if err != nil {
+		closeAll(born)
+		out.close()
+		return err
+	}
+	e.born = born
 	e.f.mu.Lock()
 	e.proc, e.output = p, out
 	e.f.mu.Unlock()
 	return nil
 }
 
+// channels is how many connections to the Runtime API the process is born with: our
+// own clients have one for each invocation at a time.
+func (e *environment) channels() int {
+	if !e.gen.ours {
+		return 0
+	}
+	return e.f.cfg.ConcurrencyPerEnvironment
+}
+
+func closeAll[C io.Closer](all []C) {
+	for _, c := range all {
+		_ = c.Close()
+	}
+}
+
 // supervise owns everything that lives because the environment does, and ends with it.
 func (e *environment) supervise() {
+	for _, nc := range e.born {
+		e.serve(nc)
+	}
+	e.born = nil
 	e.serving.Go(e.accept)
 	reading := make(chan struct{})
 	go func() { e.output.run(); close(reading) }()
@@ -174,23 +206,28 @@ func (e *environment) accept() {
 		if err != nil {
 			return
 		}
-		c := newConn(e, nc)
-		e.f.mu.Lock()
-		e.conns[c] = struct{}{}
-		select {
-		case <-e.gone:
-			_ = nc.SetDeadline(time.Now().Add(lateRead))
-		default:
-		}
-		e.f.mu.Unlock()
-		e.serving.Go(func() {
-			c.serve()
-			_ = nc.Close()
-			e.f.mu.Lock()
-			e.dropConn(c)
-			e.f.mu.Unlock()
-		})
+		e.serve(nc)
 	}
+}
+
+// serve starts a goroutine that answers on a connection of the process until it ends.
+func (e *environment) serve(nc net.Conn) {
+	c := newConn(e, nc)
+	e.f.mu.Lock()
+	e.conns[c] = struct{}{}
+	select {
+	case <-e.gone:
+		_ = nc.SetDeadline(time.Now().Add(lateRead))
+	default:
+	}
+	e.f.mu.Unlock()
+	e.serving.Go(func() {
+		c.serve()
+		_ = nc.Close()
+		e.f.mu.Lock()
+		e.dropConn(c)
+		e.f.mu.Unlock()
+	})
 }
 
 // dropConn forgets a connection that ended. f.mu is held.

@@ -74,3 +74,24 @@ exec sleep 1000
 	}
 	f.log.await(t, "did not finish within its timeout")
 }
+
+// The sockets that a runtime client is born with are its own: what a handler starts
+// must not hold them open or speak on them.
+func TestAHandlersProcessesGetNoSocketOfOurs(t *testing.T) {
+	const sh = `(echo x >&3) 2>/dev/null && echo open || echo closed`
+	for runtime, files := range map[string]map[string]string{
+		"nodejs": {"index.js": "const cp = require('node:child_process');\n" +
+			"exports.handler = async () => cp.execFileSync('sh', ['-c', '" + sh + "']).toString();"},
+		"python": {"lambda_function.py": "import subprocess\ndef lambda_handler(event, context):\n" +
+			"    return subprocess.run(['sh', '-c', '" + sh + "'], close_fds=False, capture_output=True, text=True).stdout\n"},
+	} {
+		t.Run(runtime, func(t *testing.T) {
+			f := start(t, emulator.Config{Runtime: runtime, Concurrency: 1}, files)
+			for range 2 {
+				if r := f.invoke(t, `{}`); string(r.Payload) != `"closed\n"` {
+					t.Errorf("descriptor 3 in a process of the handler: %s", r.Payload)
+				}
+			}
+		})
+	}
+}

@@ -21,6 +21,7 @@ type generation struct {
 	runtimeDir string
 	handler    string
 	native     bool   // a program rather than a script
+	ours       bool   // run by one of our own runtime clients
 	cleanup    func() // removes what was made for it; may be nil
 
 	current   bool // new environments are of this generation
@@ -145,6 +146,6 @@ func (f *Function) prepareScript(ctx context.Context, in interpreter, client run
 		return f.unusable(err.Error(), "make the cache directory writable")
 	}
 	g.argv = append(append([]string{program}, in.flags...), file)
-	g.runtimeDir = filepath.Dir(file)
+	g.runtimeDir, g.ours = filepath.Dir(file), true
 	return nil
 }

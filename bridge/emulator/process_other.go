@@ -12,7 +12,7 @@ var errNoUnix = errors.New("the Lambda emulator needs Linux, macOS or another Un
 
 type process struct{}
 
-func startProcess([]string, string, []string, *os.File, string) (*process, error) {
+func startProcess([]string, string, []string, []*os.File, string) (*process, error) {
 	return nil, errNoUnix
 }
 

@@ -23,9 +23,10 @@ type process struct {
 	state *os.ProcessState
 }
 
-// startProcess starts argv in dir with its output going to out, as the user if one
-// is named. It must be called on a thread that outlives the process.
-func startProcess(argv []string, dir string, env []string, out *os.File, username string) (*process, error) {
+// startProcess starts argv in dir, as the user if one is named. The first of files is
+// for its output, the others it has from descriptor 3 on. It must be called on a thread
+// that outlives the process.
+func startProcess(argv []string, dir string, env []string, files []*os.File, username string) (*process, error) {
 	sys := &syscall.SysProcAttr{Setpgid: true}
 	endWithParent(sys)
 	if username != "" {
@@ -40,7 +41,7 @@ func startProcess(argv []string, dir string, env []string, out *os.File, usernam
 		return nil, err
 	}
 	defer func() { _ = null.Close() }()
-	p, err := os.StartProcess(argv[0], argv, &os.ProcAttr{Dir: dir, Env: env, Files: []*os.File{null, out, out}, Sys: sys})
+	p, err := os.StartProcess(argv[0], argv, &os.ProcAttr{Dir: dir, Env: env, Files: append([]*os.File{null, files[0]}, files...), Sys: sys})
 	if err != nil {
 		return nil, err
 	}

@@ -1,5 +1,5 @@
 // topicwire's Lambda runtime client for Node.js: loads an unmodified handler and
-// serves it invocations. It speaks the Runtime API over one raw socket per concurrent
+// serves it invocations. It speaks the Runtime API over one socket per concurrent
 // invocation and writes a response and the request for the next event together; the
 // server answers that pair in one write too.
 'use strict';
@@ -183,7 +183,7 @@ async function main() {
     current = call;
     run(handler, call, head, body);
   };
-  const first = new Channel(serve);
+  const first = new Channel(0, serve);
   process.on('uncaughtException', (error) => die(first, error, 'Uncaught Exception', 129));
   process.on('unhandledRejection', (reason) => {
     const error = new RuntimeError('UnhandledPromiseRejection', reason);
@@ -206,7 +206,7 @@ async function main() {
     return die(first, e, 'Uncaught Exception', 1);
   }
   first.next();
-  for (let i = 1; i < concurrency; i++) new Channel(serve).next();
+  for (let i = 1; i < concurrency; i++) new Channel(i, serve).next();
 }
 
 main();

@@ -1,6 +1,7 @@
 """topicwire's Lambda runtime client for Python: loads an unmodified handler and serves
-it invocations. It speaks the Runtime API over one raw socket and sends a response and
-the request for the next event together; the server answers that pair in one write."""
+it invocations. It speaks the Runtime API over the socket that it is born with, which is
+cheaper than TCP, and sends a response and the request for the next event together; the
+server answers that pair in one write."""
 
 import importlib
 import json
@@ -216,9 +217,8 @@ def error_document(error):
 
 class Connection:
     def __init__(self):
-        host, port = API.rsplit(":", 1)
-        self.socket = socket.create_connection((host, int(port)))
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.socket = socket.socket(fileno=3)
+        self.socket.set_inheritable(False)
         self.rest = b""
 
     def receive(self):
