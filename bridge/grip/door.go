@@ -102,9 +102,10 @@ type Options struct {
 	// Functions invokes functions. It is needed.
 	Functions Invoker
 	// Authorize says who sent a request and what it may do, or refuses it: clients of
-	// routes with auth, and publishers that show none of the keys of Config. nil lets
-	// clients in, and as publishers only those with a key or, if no key is configured,
-	// those on this machine.
+	// routes with auth, and publishers that show none of the keys of Config. An error may
+	// say with a method HTTPStatus how the request is answered; see RefusalStatus. nil
+	// lets clients in. With nil, or the error ErrNoMethods, the keys alone decide about
+	// publishers: without any, those on this machine may publish.
 	Authorize func(r *http.Request) (Grant, error)
 	// Defaults are the limits of routes that set none.
 	Defaults Defaults
@@ -150,7 +151,7 @@ func New(o Options) (*Door, error) {
 	if o.Linger <= 0 {
 		o.Linger = 5 * time.Second
 	}
-	keys, main, text, err := newKeys(&o.Config, o.Authorize != nil)
+	keys, main, text, err := newKeys(&o.Config)
 	if err != nil {
 		return nil, err
 	}
@@ -210,10 +211,22 @@ func (d *Door) Socket(r *Route) socket.Options {
 		MaxQueued:     r.Queue.MaxBytes,
 		MaxQueuedMsgs: r.Queue.MaxMessages,
 		Policy:        r.Queue.Policy,
+		Compress:      r.Compression,
 		PingInterval:  r.PingInterval,
 		Linger:        d.options.Linger,
 		Stats:         &d.sockets,
 		Writer:        d.writer,
+	}
+}
+
+// during is the context of what is done for a request: it ends with the request, or when
+// the door has waited long enough for it to end.
+func (d *Door) during(r *http.Request) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(r.Context())
+	stop := context.AfterFunc(d.life, cancel)
+	return ctx, func() {
+		stop()
+		cancel()
 	}
 }
 

@@ -12,10 +12,39 @@ import (
 	"time"
 
 	"github.com/topicwire/topicwire/message"
+	"github.com/topicwire/topicwire/weborigin"
 )
 
-// ErrRefused says that nobody who is known may publish with these credentials.
-var ErrRefused = errors.New("grip: the credentials are refused")
+var (
+	// ErrRefused says that nobody who is known may publish with these credentials.
+	ErrRefused = errors.New("grip: the credentials are refused")
+	// ErrNoMethods is an answer of Options.Authorize: there is no method by which anybody
+	// could say who he is.
+	ErrNoMethods = errors.New("grip: there are no methods of authentication")
+)
+
+// RefusalStatus is the HTTP status that answers an error of Options.Authorize: what it says
+// itself, else 401.
+func RefusalStatus(err error) int {
+	if e, ok := errors.AsType[interface {
+		error
+		HTTPStatus() int
+	}](err); ok {
+		return e.HTTPStatus()
+	}
+	return http.StatusUnauthorized
+}
+
+// refuseRequest answers a request that is not let in.
+func refuseRequest(w http.ResponseWriter, status int) {
+	if status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", challenge)
+	}
+	http.Error(w, http.StatusText(status), status)
+}
+
+// challenge is what a 401 has to have (RFC 9110, section 15.5.2).
+const challenge = `Bearer realm="topicwire"`
 
 const defaultIss = "topicwire"
 
@@ -29,8 +58,8 @@ type publisherKey struct {
 // publisherKeys decides who may publish.
 type publisherKeys struct {
 	keys []publisherKey
-	// open lets everybody on this machine publish: no key is configured.
-	open bool
+	// none tells that no key is configured, but for the one that is made up at the start.
+	none bool
 }
 
 // secretOf is a configured key: itself, or the bytes after base64:.
@@ -47,10 +76,9 @@ func secretOf(s string) ([]byte, error) {
 }
 
 // newKeys reads the keys of a configuration. main is the one that Grip-Sig is signed
-// with and that functions here are given; it is made up if none is configured. others
-// tells that there are other ways to be authorised.
-func newKeys(c *Config, others bool) (k *publisherKeys, main publisherKey, text string, err error) {
-	k = &publisherKeys{open: c.Key == "" && len(c.Keys) == 0 && !others}
+// with and that functions here are given; it is made up if none is configured.
+func newKeys(c *Config) (k *publisherKeys, main publisherKey, text string, err error) {
+	k = &publisherKeys{none: c.Key == "" && len(c.Keys) == 0}
 	main.iss, text = c.Iss, c.Key
 	if main.iss == "" {
 		main.iss = defaultIss
@@ -102,13 +130,16 @@ func (g topicGrant) MaySubscribe(string) bool { return false }
 // MayReceive is never asked of a publisher.
 func (g topicGrant) MayReceive(string) bool { return false }
 
-// authorize says what whoever sent a request may publish.
+// open reports whether a request may publish without showing anything: no key is
+// configured, and it comes from this machine.
+func (k *publisherKeys) open(r *http.Request) bool {
+	return k.none && bearer(r) == "" && fromHere(r)
+}
+
+// authorize says what whoever sent a request may publish, by the key that it shows.
 func (k *publisherKeys) authorize(r *http.Request, now time.Time) (Grant, error) {
 	shown := bearer(r)
 	if shown == "" {
-		if k.open && fromHere(r) {
-			return topicGrant{}, nil
-		}
 		return nil, fmt.Errorf("%w: show a key or a JWT as Authorization: Bearer", ErrRefused)
 	}
 	for _, key := range k.keys {
@@ -137,15 +168,15 @@ func bearer(r *http.Request) string {
 // fromHere reports whether a program of this machine sent the request: not a proxy for
 // somebody else, and not a web page of another site in its user's browser.
 func fromHere(r *http.Request) bool {
-	return isLoopback(hostOnly(r.RemoteAddr)) && isLoopback(hostOnly(r.Host)) &&
+	return weborigin.IsLoopback(weborigin.Host(r.RemoteAddr)) && weborigin.IsLoopback(weborigin.Host(r.Host)) &&
 		r.Header.Get("Forwarded") == "" && r.Header.Get("X-Forwarded-For") == "" &&
-		OriginAllowed(r, nil)
+		weborigin.Rules{}.Allow(r)
 }
 
 // CheckKeys reports keys of a configuration that cannot be used: their text is wrong, or
 // the file of sign_key is.
 func CheckKeys(c Config) error {
-	_, main, _, err := newKeys(&c, false)
+	_, main, _, err := newKeys(&c)
 	if err != nil {
 		return err
 	}

@@ -1,7 +1,6 @@
 package grip
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -64,8 +63,13 @@ func (d *Door) servePublish(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		d.metrics.publishRefused.Inc()
 		d.options.Log.Debug().Err(err).Str("remote", r.RemoteAddr).Msg("publish over HTTP refused")
-		w.Header().Set("WWW-Authenticate", `Bearer realm="grip"`)
-		respond(w, http.StatusUnauthorized, "Unauthorized: show a key, or a JWT signed with one, as Authorization: Bearer.")
+		status, text := RefusalStatus(err), "Unauthorized: show a key, or a JWT signed with one, as Authorization: Bearer."
+		if status == http.StatusUnauthorized {
+			w.Header().Set("WWW-Authenticate", challenge)
+		} else {
+			text = http.StatusText(status) + "."
+		}
+		respond(w, status, text)
 		return
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, mostPublish))
@@ -87,7 +91,7 @@ func (d *Door) servePublish(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	result := d.publishAll(r.Context(), items, p)
+	result := d.publishAll(items, p)
 	if result.err != nil {
 		respond(w, statusOf(result.err), "Not published: "+result.err.Error())
 		return
@@ -182,14 +186,28 @@ func (d *Door) publisher(r *http.Request) (publisher, error) {
 		p.addr = netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
 	}
 	var err error
-	p.grant, err = d.keys.authorize(r, time.Now())
-	if err != nil && d.options.Authorize != nil {
-		p.grant, err = d.options.Authorize(r)
-	}
-	if err == nil {
+	if p.grant, err = d.mayPublish(r); err == nil {
 		p.name = p.grant.Name()
 	}
 	return p, err
+}
+
+// mayPublish asks the keys, then the methods, and lets this machine publish if there are
+// neither.
+func (d *Door) mayPublish(r *http.Request) (Grant, error) {
+	grant, err := d.keys.authorize(r, time.Now())
+	if err == nil {
+		return grant, nil
+	}
+	if d.options.Authorize != nil {
+		if grant, refused := d.options.Authorize(r); !errors.Is(refused, ErrNoMethods) {
+			return grant, refused
+		}
+	}
+	if d.keys.open(r) {
+		return topicGrant{}, nil
+	}
+	return nil, err
 }
 
 // published is what became of a publish.
@@ -198,8 +216,9 @@ type published struct {
 	err                                   error
 }
 
-// publishAll publishes items in their order.
-func (d *Door) publishAll(ctx context.Context, items []*wire.Item, p publisher) published {
+// publishAll publishes items in their order: all of them, even if the publisher does not
+// wait for the answer.
+func (d *Door) publishAll(items []*wire.Item, p publisher) published {
 	var sum published
 	for _, i := range items {
 		s := &sequenced{Item: i, from: p}
@@ -216,9 +235,6 @@ func (d *Door) publishAll(ctx context.Context, items []*wire.Item, p publisher) 
 		sum.missed += s.pub.missed
 		if s.err != nil && sum.err == nil {
 			sum.err = s.err
-		}
-		if ctx.Err() != nil {
-			break
 		}
 	}
 	return sum

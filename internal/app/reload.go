@@ -115,11 +115,12 @@ func (a *app) reload(old *config.Config) (*config.Config, error) {
 	// no rule calls them any more.
 	endOld := a.functions.swap(registry)
 	a.bridge.Load(program)
-	a.door.Load(cfg.Routes)
-	endOld()
 	a.reloadPolicies(cfg)
 	a.doors.keys.load(a.functionPrincipals(cfg))
 	a.loadAuth(methods)
+	a.grants.load(cfg)
+	a.door.Load(cfg.Routes) // who may come is known before there is somewhere to come to
+	endOld()
 	a.reloads++
 	for _, w := range cfg.Warnings {
 		a.log.Warn().Msg(w.String())

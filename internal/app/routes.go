@@ -5,19 +5,18 @@ import (
 	"errors"
 	"maps"
 	"net"
-	"net/http"
 	"strconv"
 
 	"github.com/topicwire/topicwire/bridge/function"
 	"github.com/topicwire/topicwire/bridge/grip"
 	"github.com/topicwire/topicwire/broker"
-	"github.com/topicwire/topicwire/broker/auth"
 	"github.com/topicwire/topicwire/internal/config"
 	"github.com/topicwire/topicwire/message"
 )
 
 // newDoor makes the door of plain WebSockets and HTTP streams.
 func (a *app) newDoor(cfg *config.Config) error {
+	a.grants = newGrants(a.auth, cfg, a.log)
 	limits := cfg.Limits.Effective()
 	var history grip.History // nil = in memory
 	if a.durable.history != nil {
@@ -28,7 +27,7 @@ func (a *app) newDoor(cfg *config.Config) error {
 		History:   history,
 		Space:     space{a.broker},
 		Functions: byName{a.functions},
-		Authorize: a.gripAuthorizer(cfg),
+		Authorize: a.grants.authorize,
 		Defaults:  grip.Defaults{MaxMessage: limits.MaxPacketSize, MaxQueued: limits.WriteBuffer},
 		Log:       a.log,
 		Metrics:   a.metrics,
@@ -82,31 +81,6 @@ func reachable(addr net.Addr) string {
 	}
 	return net.JoinHostPort("127.0.0.1", strconv.Itoa(t.Port))
 }
-
-// gripAuthorizer asks the methods of the section auth; nil if there are none.
-func (a *app) gripAuthorizer(cfg *config.Config) func(r *http.Request) (grip.Grant, error) {
-	if len(cfg.Auth.Methods) == 0 {
-		return nil
-	}
-	return func(r *http.Request) (grip.Grant, error) {
-		p, err := a.auth.AuthenticateHTTP(r)
-		if err != nil {
-			return nil, err
-		}
-		return principalGrant{p}, nil
-	}
-}
-
-// principalGrant is what a principal's policies allow.
-type principalGrant struct{ p *auth.Principal }
-
-func (g principalGrant) Name() string { return g.p.Name }
-
-func (g principalGrant) MayPublish(topic string) bool { return g.p.May(auth.Publish, topic) }
-
-func (g principalGrant) MaySubscribe(filter string) bool { return g.p.May(auth.Subscribe, filter) }
-
-func (g principalGrant) MayReceive(topic string) bool { return g.p.May(auth.Receive, topic) }
 
 // space is the broker as the door sees it.
 type space struct{ b *broker.Broker }

@@ -18,6 +18,8 @@ type connection struct {
 	api   *api
 	grant grip.Grant // nil allows everything
 
+	unfollow func() // of the grant; nil = it is not followed
+
 	sock       atomic.Pointer[socket.Conn] // nil until the handshake is answered
 	lastActive atomic.Int64                // Unix milliseconds
 	idle       *time.Timer
