@@ -12,7 +12,7 @@ import (
 // CheckCmd checks a configuration.
 type CheckCmd struct {
 	ConfigFlag
-	JSON bool `name:"json" help:"Print the problems as JSON."`
+	JSON bool `name:"json" help:"Print the problems, and warnings if there are none, as a JSON list."`
 }
 
 // Help shows an example.
@@ -27,21 +27,12 @@ Example:
 // Run prints what is wrong, or that nothing is.
 func (c CheckCmd) Run(s *Streams) error {
 	cfg, err := app.Check(c.Config)
+	if c.JSON {
+		return c.json(s, cfg, err)
+	}
 	var problems config.Problems
 	if err != nil && !errors.As(err, &problems) {
 		return err
-	}
-	if c.JSON {
-		if problems == nil {
-			problems = config.Problems{}
-		}
-		if encErr := json.NewEncoder(s.Out).Encode(problems); encErr != nil {
-			return encErr
-		}
-		if err != nil {
-			return exitError{code: 1}
-		}
-		return nil
 	}
 	if err != nil {
 		n := "1 problem"
@@ -54,5 +45,23 @@ func (c CheckCmd) Run(s *Streams) error {
 		fmt.Fprintln(s.Err, w)
 	}
 	fmt.Fprintf(s.Out, "%s is right: %d rules, %d functions\n", c.Config, len(cfg.Rules), len(cfg.Functions))
+	return nil
+}
+
+// json prints everything that is wrong, or the warnings if nothing is, as a list.
+func (CheckCmd) json(s *Streams, cfg *config.Config, err error) error {
+	problems := config.Problems{}
+	switch {
+	case err == nil:
+		problems = append(problems, cfg.Warnings...)
+	case !errors.As(err, &problems):
+		problems = config.Problems{{Message: err.Error()}}
+	}
+	if encErr := json.NewEncoder(s.Out).Encode(problems); encErr != nil {
+		return encErr
+	}
+	if err != nil {
+		return exitError{code: 1}
+	}
 	return nil
 }
