@@ -31,10 +31,30 @@ func (j *Journal) stream(ctx context.Context) (jetstream.Stream, error) {
 	if err != nil {
 		return nil, fmt.Errorf("stream %s: %w", name, err)
 	}
-	if subjects := stream.CachedInfo().Config.Subjects; len(subjects) != 1 || subjects[0] != j.subject() {
+	config := stream.CachedInfo().Config
+	if subjects := config.Subjects; len(subjects) != 1 || subjects[0] != j.subject() {
 		return nil, fmt.Errorf("stream %s is not topicwire's: it takes %s: set store.nats.stream to another name", name, strings.Join(subjects, ", "))
 	}
+	if what := forgets(&config); what != "" {
+		return nil, fmt.Errorf("stream %s throws messages away by itself (%s), and with them what was promised: change that with nats stream edit", name, what)
+	}
 	return stream, nil
+}
+
+// forgets is what makes a stream lose messages that nobody has thrown away; empty if
+// nothing does.
+func forgets(c *jetstream.StreamConfig) string {
+	bounded := c.MaxMsgs > 0 || c.MaxBytes > 0 || c.MaxMsgsPerSubject > 0
+	switch {
+	case c.MaxAge > 0:
+		return "max_age " + c.MaxAge.String()
+	case c.Retention != jetstream.LimitsPolicy:
+		return "retention " + c.Retention.String()
+	case bounded && c.Discard == jetstream.DiscardOld:
+		return "discard old"
+	default:
+		return ""
+	}
 }
 
 // fetchBytes is how much of the stream is under way at a time while it is read.
