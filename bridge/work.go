@@ -220,8 +220,8 @@ func (b *Bridge) call(ctx context.Context, j *outbox.Job) context.Context {
 	})
 }
 
-// follow queues jobs that come out of a job, and waits until they are safe. The message
-// has been acknowledged, so they are not refused. QoS 0 is dropped, as everywhere.
+// follow queues jobs that come out of a job. The message has been acknowledged, so they
+// are not refused. QoS 0 is dropped, as everywhere.
 func (b *Bridge) follow(ctx context.Context, jobs []outbox.Job) {
 	if len(jobs) == 0 {
 		return
@@ -230,16 +230,7 @@ func (b *Bridge) follow(ctx context.Context, jobs []outbox.Job) {
 		b.putVolatile(ctx, jobs)
 		return
 	}
-	pending, err := b.durable.PutAfter(ctx, jobs...)
-	if err == nil && pending != nil {
-		stored := make(chan error, 1)
-		pending.Then(func(err error) { stored <- err })
-		select {
-		case err = <-stored:
-		case <-ctx.Done():
-			return // the job that these come from is handed out again
-		}
-	}
+	err := b.durable.PutAfter(ctx, jobs...)
 	if err == nil {
 		return
 	}
