@@ -102,3 +102,18 @@ func TestPushedOutJobHasEnded(t *testing.T) {
 		}
 	})
 }
+
+// A mistake in a statement that is evaluated later ends its job, and not the program: the
+// job would do the same at every start.
+func TestPanicInAStatementIsAFailure(t *testing.T) {
+	f := functions{"panics": func(context.Context, []byte) ([]byte, error) { panic("on purpose") }, "f": echo}
+	r := withError(rule("r", "SELECT aws_lambda('panics', *) AS g FROM 'in'", lambda("f")), republish("errors"))
+	virtual(t, bridge.Options{}, []bridge.RuleConfig{r}, f, func(t *testing.T, b *bridge.Bridge, out *broker) {
+		t.Helper()
+		accept(t, b, msg("in", "{}"))
+		after(time.Hour)
+		if all := out.all(); len(all) != 1 || !strings.Contains(string(all[0].Payload), "internal error: on purpose") {
+			t.Errorf("published: %+v", all)
+		}
+	})
+}
