@@ -183,7 +183,7 @@ var (
 	// ErrCorrupt says that a part of the journal is missing or cannot be read.
 	ErrCorrupt = errors.New("the journal is damaged")
 	// ErrVersion says that the journal was written by another version of the program.
-	ErrVersion = errors.New("the journal was written by a newer version of topicwire")
+	ErrVersion = errors.New("the journal's format is that of another version of topicwire")
 	// ErrTakenOver says that somebody else writes to the stream.
 	ErrTakenOver = errors.New("another topicwire server writes to the same stream")
 )

@@ -88,6 +88,11 @@ func (j *Journal) Replay(ctx context.Context) error {
 	j.seq = state.LastSeq
 	j.done = j.next
 	j.run() //nolint:contextcheck // what writes lives until Close
+	// A record of nobody's: whoever has written here before learns that it is over, and
+	// not only when there is something to write.
+	j.mu.Lock()
+	j.End(j.Begin(Bodies))
+	j.mu.Unlock()
 	j.wakeTidy()
 	return nil
 }
@@ -142,7 +147,7 @@ func (r *replay) chunk(seq uint64, data []byte) error {
 		return fmt.Errorf("%w: it is too short", ErrCorrupt)
 	}
 	if data[0] != version {
-		return fmt.Errorf("%w: its format is %d, and this one knows %d: use the newer version again, or move the store away", ErrVersion, data[0], version)
+		return fmt.Errorf("%w: it is %d, and this version knows %d", ErrVersion, data[0], version)
 	}
 	l := &j.ledger
 	l.add(chunk{seq: seq, first: j.next, size: len(data) - headSize})
@@ -183,6 +188,11 @@ func (r *replay) records(b []byte) error {
 		b = b[lengthSize:]
 		if n < 1 || n > len(b) {
 			return fmt.Errorf("%w: a record of %d bytes where %d are left", ErrCorrupt, n, len(b))
+		}
+		if n == 1 && Part(b[0]) == Bodies { // see Replay
+			j.next++
+			b = b[n:]
+			continue
 		}
 		part := Part(b[0])
 		if part >= parts || j.owners[part] == nil {
