@@ -13,7 +13,7 @@ type Config struct {
 	Handler string `yaml:"handler" jsonschema:"example=index.handler" jsonschema_description:"FILE.FUNCTION for nodejs and python; left out: index.handler, and lambda_function.lambda_handler. Other runtimes see it as _HANDLER."`
 
 	Timeout     time.Duration     `yaml:"timeout" jsonschema:"example=30s" jsonschema_description:"How long one invocation may take before its process is ended; 3s if left out."`
-	InitTimeout time.Duration     `yaml:"init_timeout" jsonschema:"example=10s" jsonschema_description:"How long a new process may take until it asks for its first event; 10s if left out."`
+	InitTimeout time.Duration     `yaml:"init_timeout" jsonschema:"example=10s" jsonschema_description:"How long a new process may take until it asks for its first event; if left out 10s, or timeout if that is longer."`
 	Memory      int               `yaml:"memory" jsonschema:"minimum=1,example=128" jsonschema_description:"Memory in MB that the function is told it has; it is not enforced. 128 if left out."`
 	Environment map[string]string `yaml:"environment" jsonschema_description:"Environment variables for the function."`
 
@@ -50,7 +50,8 @@ const (
 // withDefaults returns c with every absent value replaced by its default.
 func (c Config) withDefaults() Config {
 	setDefault(&c.Timeout, defaultTimeout)
-	setDefault(&c.InitTimeout, defaultInitTimeout)
+	// AWS gives up after 10 s and begins again, with the function's own time limit.
+	setDefault(&c.InitTimeout, max(defaultInitTimeout, c.Timeout))
 	setDefault(&c.Memory, defaultMemory)
 	setDefault(&c.Concurrency, max(defaultConcurrency, c.ConcurrencyPerEnvironment))
 	setDefault(&c.ConcurrencyPerEnvironment, 1)
