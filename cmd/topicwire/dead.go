@@ -61,6 +61,11 @@ type DeadShowCmd struct {
 	ID string `arg:"" help:"The letter's id."`
 }
 
+// Help shows an example.
+func (DeadShowCmd) Help() string {
+	return "Example:\n  topicwire dead show $(topicwire dead list --json --limit 1 | jq -r .requestContext.requestId)"
+}
+
 // Run prints the letter as indented JSON.
 func (c DeadShowCmd) Run(ctx context.Context, s *Streams) error {
 	var letter json.RawMessage

@@ -35,11 +35,8 @@ func (f *adminFlags) call(ctx context.Context, method, path string, q url.Values
 		return usageError("--server: %v", err)
 	}
 	resp, err := http.DefaultClient.Do(req)
-	if errors.Is(err, syscall.ECONNREFUSED) {
-		return fmt.Errorf("connection refused: nothing listens on %s; start the server with topicwire serve, or name another with --server", f.Server)
-	}
 	if err != nil {
-		return err
+		return f.unreachable(err)
 	}
 	defer resp.Body.Close() //nolint:errcheck // nothing is lost when closing what was read fails
 	body, err := io.ReadAll(resp.Body)
@@ -56,6 +53,14 @@ func (f *adminFlags) call(ctx context.Context, method, path string, q url.Values
 		return fmt.Errorf("%s answered with HTTP status %s; is it a topicwire server?", f.Server, resp.Status)
 	}
 	return json.Unmarshal(body, v)
+}
+
+// unreachable words an error of a request that was not answered.
+func (f *adminFlags) unreachable(err error) error {
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return fmt.Errorf("connection refused: nothing listens on %s; start the server with topicwire serve, or name another with --server", f.Server)
+	}
+	return err
 }
 
 // deadFilter chooses dead letters.

@@ -4,9 +4,8 @@ import (
 	"context"
 	"os"
 
-	"golang.org/x/term"
-
 	"github.com/topicwire/topicwire/internal/app"
+	"github.com/topicwire/topicwire/internal/obs"
 )
 
 // ConfigFlag is the configuration file, for all commands that read one.
@@ -56,15 +55,9 @@ Example:
 // Run serves until the program is told to end.
 func (c DevCmd) Run(ctx context.Context, s *Streams) error {
 	o := c.options(s)
-	o.Live, o.Color = true, isTerminal(s.Out)
+	o.Live, o.Color = true, obs.Colors(s.Out)
 	if o.LogLevel == "" {
 		o.LogLevel = "warn" // the lines say the rest
 	}
 	return app.Run(ctx, o)
-}
-
-// isTerminal reports whether w is a terminal that wants colours.
-func isTerminal(w any) bool {
-	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd())) && os.Getenv("NO_COLOR") == ""
 }

@@ -60,7 +60,11 @@ func (d *Decoder) unknown(n *Node, e Entry, known []string, given map[string]boo
 	}
 	d.tree.taint(w.path)
 	d.tree.guessed[w.path] = true
-	d.loader.reportAt(e.key.src, e.KeyPosition(), Join(w.path, e.Key), fmt.Sprintf("unknown key %q", e.Key), Suggest(e.Key, known))
+	remedy := Suggest(e.Key, known)
+	if remedy == "" && d.loader.options.Keys != nil {
+		remedy = d.loader.options.Keys(w.path)
+	}
+	d.loader.reportAt(e.key.src, e.KeyPosition(), Join(w.path, e.Key), fmt.Sprintf("unknown key %q", e.Key), remedy)
 }
 
 func (d *Decoder) required(n *Node, fields []field, given map[string]bool, w where) {

@@ -20,6 +20,9 @@ type Options struct {
 	// Templates are the types in whose text ${...} belongs to somebody else: there
 	// only ${env:NAME} and ${file:PATH} are references.
 	Templates []reflect.Type
+	// Keys says where the keys that are known at a path can be looked up, for messages about
+	// one that is not, where they are too many to list; nil if nowhere.
+	Keys func(path string) string
 	// OwnCheck are the types whose Check is not called, because the caller does it.
 	// What is inside them is checked.
 	OwnCheck []reflect.Type
