@@ -192,13 +192,18 @@ func (a *app) accept(ctx context.Context, m *message.Message) (broker.Pending, e
 }
 
 func (a *app) newBroker(cfg *config.Config) error {
-	if len(cfg.Listen.MQTTS)+len(cfg.Listen.HTTPS) > 0 {
-		certs, err := listen.NewCertificates(cfg.Listen.TLS, a.log)
-		if err != nil {
-			return err
-		}
+	warnings := len(cfg.Warnings)
+	certs, err := newCertificates(cfg, a.log)
+	if err != nil {
+		return err
+	}
+	for i := warnings; i < len(cfg.Warnings); i++ {
+		a.warn(&cfg.Warnings[i])
+	}
+	if certs != nil {
 		a.certs, a.tls = certs, certs.TLSConfig()
 		certs.OnClientsChanged(a.recheck)
+		measureCertificate(a.metrics, certs)
 	}
 	b, err := broker.New(cfg.Config, broker.Options{
 		Log: a.log, Metrics: a.metrics, Auth: []auth.Method{a.auth}, Store: a.brokerStore(), TLS: a.tls, Version: a.options.Version, Policies: a.authority, Listens: a.listens,

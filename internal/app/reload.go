@@ -52,8 +52,8 @@ func (r *reloader) Run(ctx context.Context) error {
 			r.watcher.Watch(wrong.Files) // so that putting right a file it names is noticed
 		}
 		if err != nil {
-			r.a.refuseConfig(err)
 			r.a.program.refused()
+			r.a.refuseConfig(err)
 			continue
 		}
 		r.watcher.Watch(next.Files)

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
-	"strings"
 
 	"github.com/topicwire/topicwire/bridge"
 	"github.com/topicwire/topicwire/bridge/grip"
@@ -31,9 +30,7 @@ func LoadWith(path string, env func(name string) (string, bool)) (*Config, error
 		Dir:       c.Dir,
 		Templates: []reflect.Type{reflect.TypeFor[bridge.RuleConfig](), reflect.TypeFor[policy.Statement](), reflect.TypeFor[grip.APIGatewayConfig]()},
 		OwnCheck:  []reflect.Type{reflect.TypeFor[bridge.RuleConfig]()},
-		Keys: func(path string) string {
-			return strings.TrimSpace("topicwire settings "+path) + " lists what is known here"
-		},
+		Keys:      keyRemedy,
 	})}
 	l.file(path)
 	l.rulesDir()
