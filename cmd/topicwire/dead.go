@@ -46,6 +46,10 @@ func (c DeadListCmd) Run(ctx context.Context, s *Streams) error {
 	if err := c.call(ctx, http.MethodGet, "/admin/dead", q, &answer); err != nil {
 		return err
 	}
+	if len(answer.Letters) == 0 && !c.JSON {
+		fmt.Fprintln(s.Err, "there are none")
+		return nil
+	}
 	if err := printLetters(s.Out, answer.Letters, c.JSON); err != nil {
 		return err
 	}

@@ -70,7 +70,7 @@ func (c ReadyCmd) ask(ctx context.Context) (map[string]string, error) {
 	defer resp.Body.Close() //nolint:errcheck // nothing is lost when closing what was read fails
 	var answer map[string]string
 	if err := json.NewDecoder(io.LimitReader(resp.Body, 64<<10)).Decode(&answer); err != nil || answer["status"] == "" {
-		return nil, fmt.Errorf("%s answered with HTTP status %s; is it a topicwire server?", c.Server, resp.Status)
+		return nil, fmt.Errorf("%s answered with HTTP status %s; is it a topicwire server?", c.address(), resp.Status)
 	}
 	if resp.StatusCode == http.StatusOK {
 		return answer, nil

@@ -46,7 +46,8 @@ type DevCmd struct {
 // Help shows an example.
 func (DevCmd) Help() string {
 	return `Serves as "topicwire serve" does, and prints a line for everything that becomes of
-a message: publish → rule → function with its milliseconds → reply.
+a message: publish → rule → function with its milliseconds → reply. Between them is the
+log, with what functions print.
 
 Example:
   topicwire dev`
@@ -56,8 +57,5 @@ Example:
 func (c DevCmd) Run(ctx context.Context, s *Streams) error {
 	o := c.options(s)
 	o.Live, o.Color = true, obs.Colors(s.Out)
-	if o.LogLevel == "" {
-		o.LogLevel = "warn" // the lines say the rest
-	}
 	return app.Run(ctx, o)
 }
