@@ -104,9 +104,13 @@ type Options struct {
 	// Authorize says who sent a request and what it may do, or refuses it: clients of
 	// routes with auth, and publishers that show none of the keys of Config. An error may
 	// say with a method HTTPStatus how the request is answered; see RefusalStatus. nil
-	// lets clients in. With nil, or the error ErrNoMethods, the keys alone decide about
-	// publishers: without any, those on this machine may publish.
+	// lets clients in, and as publishers only those with a key or, if no key is configured,
+	// those on this machine.
 	Authorize func(r *http.Request) (Grant, error)
+	// Asks reports whether there is anybody whom Authorize knows, or something that it
+	// forbids; it may change. While it is false publishers are let in as if Authorize were nil.
+	// nil = always, if there is an Authorize.
+	Asks func() bool
 	// Defaults are the limits of routes that set none.
 	Defaults Defaults
 	// History keeps the messages of Config.History's topics; nil = in memory.
@@ -150,6 +154,9 @@ type Door struct {
 func New(o Options) (*Door, error) {
 	if o.Linger <= 0 {
 		o.Linger = 5 * time.Second
+	}
+	if o.Asks == nil {
+		o.Asks = func() bool { return o.Authorize != nil }
 	}
 	keys, main, text, err := newKeys(&o.Config)
 	if err != nil {

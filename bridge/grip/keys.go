@@ -15,13 +15,8 @@ import (
 	"github.com/topicwire/topicwire/weborigin"
 )
 
-var (
-	// ErrRefused says that nobody who is known may publish with these credentials.
-	ErrRefused = errors.New("grip: the credentials are refused")
-	// ErrNoMethods is an answer of Options.Authorize: there is no method by which anybody
-	// could say who he is.
-	ErrNoMethods = errors.New("grip: there are no methods of authentication")
-)
+// ErrRefused says that nobody who is known may publish with these credentials.
+var ErrRefused = errors.New("grip: the credentials are refused")
 
 // RefusalStatus is the HTTP status that answers an error of Options.Authorize: what it says
 // itself, else 401.
@@ -58,7 +53,8 @@ type publisherKey struct {
 // publisherKeys decides who may publish.
 type publisherKeys struct {
 	keys []publisherKey
-	// none tells that no key is configured, but for the one that is made up at the start.
+	// none are configured: as long as nobody else is asked, everybody on this machine may
+	// publish.
 	none bool
 }
 
@@ -130,16 +126,14 @@ func (g topicGrant) MaySubscribe(string) bool { return false }
 // MayReceive is never asked of a publisher.
 func (g topicGrant) MayReceive(string) bool { return false }
 
-// open reports whether a request may publish without showing anything: no key is
-// configured, and it comes from this machine.
-func (k *publisherKeys) open(r *http.Request) bool {
-	return k.none && bearer(r) == "" && fromHere(r)
-}
-
-// authorize says what whoever sent a request may publish, by the key that it shows.
-func (k *publisherKeys) authorize(r *http.Request, now time.Time) (Grant, error) {
+// authorize says what whoever sent a request may publish; others tells that there is
+// somebody else to ask.
+func (k *publisherKeys) authorize(r *http.Request, now time.Time, others bool) (Grant, error) {
 	shown := bearer(r)
 	if shown == "" {
+		if k.none && !others && fromHere(r) {
+			return topicGrant{}, nil
+		}
 		return nil, fmt.Errorf("%w: show a key or a JWT as Authorization: Bearer", ErrRefused)
 	}
 	for _, key := range k.keys {

@@ -186,28 +186,15 @@ func (d *Door) publisher(r *http.Request) (publisher, error) {
 		p.addr = netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
 	}
 	var err error
-	if p.grant, err = d.mayPublish(r); err == nil {
+	asks := d.options.Asks()
+	p.grant, err = d.keys.authorize(r, time.Now(), asks)
+	if err != nil && asks {
+		p.grant, err = d.options.Authorize(r)
+	}
+	if err == nil {
 		p.name = p.grant.Name()
 	}
 	return p, err
-}
-
-// mayPublish asks the keys, then the methods, and lets this machine publish if there are
-// neither.
-func (d *Door) mayPublish(r *http.Request) (Grant, error) {
-	grant, err := d.keys.authorize(r, time.Now())
-	if err == nil {
-		return grant, nil
-	}
-	if d.options.Authorize != nil {
-		if grant, refused := d.options.Authorize(r); !errors.Is(refused, ErrNoMethods) {
-			return grant, refused
-		}
-	}
-	if d.keys.open(r) {
-		return topicGrant{}, nil
-	}
-	return nil, err
 }
 
 // published is what became of a publish.

@@ -13,7 +13,6 @@ import (
 	"github.com/topicwire/topicwire/bridge/grip"
 	"github.com/topicwire/topicwire/bridge/grip/socket"
 	"github.com/topicwire/topicwire/broker/auth"
-	"github.com/topicwire/topicwire/internal/config"
 )
 
 // grants are what the clients of routes with auth may do. A client that is held by one
@@ -25,29 +24,20 @@ type grants struct {
 	ask     func(r *http.Request) (*auth.Principal, error)
 	recheck func(p *auth.Principal) error
 	renew   func(ctx context.Context, p *auth.Principal) (*auth.Principal, error)
-	methods atomic.Bool // there are some
 
 	mu      sync.Mutex
 	watched map[*watch]struct{}
 }
 
-// newGrants makes grants of the methods of cfg, and of those that take their place.
-func newGrants(a *auth.Authenticator, cfg *config.Config, log zerolog.Logger) *grants {
-	g := &grants{log: log, ask: a.AuthenticateHTTP, recheck: a.Recheck, renew: renewed, watched: make(map[*watch]struct{})}
-	g.load(cfg)
-	return g
+// newGrants makes grants of the methods of an authenticator.
+func newGrants(a *auth.Authenticator, log zerolog.Logger) *grants {
+	return &grants{log: log, ask: a.AuthenticateHTTP, recheck: a.Recheck, renew: renewed, watched: make(map[*watch]struct{})}
 }
 
 func renewed(ctx context.Context, p *auth.Principal) (*auth.Principal, error) { return p.Renewed(ctx) }
 
-// load takes note of another configuration.
-func (g *grants) load(cfg *config.Config) { g.methods.Store(len(cfg.Auth.Methods) > 0) }
-
 // authorize says who sent a request and what it may do.
 func (g *grants) authorize(r *http.Request) (grip.Grant, error) {
-	if !g.methods.Load() {
-		return nil, grip.ErrNoMethods
-	}
 	p, err := g.ask(r)
 	if err != nil {
 		return nil, refusedRequest{err}

@@ -25,7 +25,6 @@ func grantOf(t *testing.T, p *auth.Principal, recheck func(*auth.Principal) erro
 		log: zerolog.Nop(), recheck: recheck, watched: make(map[*watch]struct{}),
 		ask: func(*http.Request) (*auth.Principal, error) { return p, nil },
 	}
-	all.methods.Store(true)
 	g, err := all.authorize(httptest.NewRequest(http.MethodGet, "/", http.NoBody))
 	if err != nil {
 		t.Fatal(err)
@@ -119,12 +118,5 @@ func TestGrantsAreRechecked(t *testing.T) {
 	}
 	if socket.CloseUnauthorized != 3000 || socket.CloseForbidden != 3003 {
 		t.Error("the codes are not those of the registry")
-	}
-}
-
-func TestGrantsWithoutMethods(t *testing.T) {
-	all := &grants{}
-	if _, err := all.authorize(httptest.NewRequest(http.MethodGet, "/", http.NoBody)); !errors.Is(err, grip.ErrNoMethods) {
-		t.Error(err)
 	}
 }

@@ -16,7 +16,7 @@ import (
 
 // newDoor makes the door of plain WebSockets and HTTP streams.
 func (a *app) newDoor(cfg *config.Config) error {
-	a.grants = newGrants(a.auth, cfg, a.log)
+	a.grants = newGrants(a.auth, a.log)
 	limits := cfg.Limits.Effective()
 	var history grip.History // nil = in memory
 	if a.durable.history != nil {
@@ -28,6 +28,7 @@ func (a *app) newDoor(cfg *config.Config) error {
 		Space:     space{a.broker},
 		Functions: byName{a.functions},
 		Authorize: a.grants.authorize,
+		Asks:      func() bool { return !a.authority.Open() },
 		Defaults:  grip.Defaults{MaxMessage: limits.MaxPacketSize, MaxQueued: limits.WriteBuffer},
 		Log:       a.log,
 		Metrics:   a.metrics,

@@ -1,143 +1,85 @@
 package e2e
 
 import (
-	"crypto/ed25519"
-	"crypto/rand"
-	"crypto/x509"
-	"encoding/base64"
-	"encoding/pem"
-	"errors"
-	"io"
+	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
-	"github.com/golang-jwt/jwt/v5"
-	"github.com/gorilla/websocket"
-
-	"github.com/topicwire/topicwire/bridge/grip/wire"
 	"github.com/topicwire/topicwire/internal/testkit"
 )
 
-// holdingOrigin holds everybody: WebSockets, and requests as streams.
-func holdingOrigin(w http.ResponseWriter, r *http.Request) {
-	if r.Header.Get("Connection-Id") == "" {
-		w.Header().Set("Grip-Hold", "stream")
-		w.Header().Set("Grip-Channel", "room")
-		_, _ = io.WriteString(w, "hello ")
-		return
-	}
-	body, _ := io.ReadAll(r.Body)
-	list, _ := wire.ParseEvents(body)
-	var out []byte
-	for _, e := range list {
-		if e.Type == wire.EventOpen {
-			w.Header().Set("Sec-WebSocket-Extensions", "grip")
-			out = wire.AppendEvent(out, e)
-			out = wire.AppendEvent(out, wire.Event{Type: wire.EventText, Content: []byte(`c:{"type":"subscribe","channel":"room"}`)})
-		}
-	}
-	w.Header().Set("Content-Type", wire.ContentType)
-	_, _ = w.Write(out)
-}
-
-// Clients that are held on a route with auth are held to what let them in: until their
-// token expires, their user is another, or the policies are.
-func TestHeldClientsLeave(t *testing.T) {
-	bin := binary.Path(t)
-	origin := httptest.NewServer(http.HandlerFunc(holdingOrigin))
-	t.Cleanup(origin.Close)
+// The doors of plain WebSockets and of publishing ask the methods and the policies of now:
+// those of a configuration that was loaded later too, and policies where nobody has to say
+// who he is.
+func TestGripAsksWhatHoldsNow(t *testing.T) {
 	dir := t.TempDir()
-	config, users := filepath.Join(dir, "config.yaml"), filepath.Join(dir, "users")
-	public, private, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		t.Fatal(err)
+	path := filepath.Join(dir, "config.yaml")
+	const head = "listen: {mqtt: 127.0.0.1:0, http: 127.0.0.1:0}\nfunctions: {f: {http: \"http://127.0.0.1:9/\"}}\n"
+	testkit.WriteFiles(t, dir, map[string]string{"config.yaml": head})
+	if r := testkit.Command(t, strings.NewReader("pw\n"), binary.Path(t), "passwd", filepath.Join(dir, "passwords"), "ada"); r.Code != 0 {
+		t.Fatal(r.Stderr)
 	}
-	der, err := x509.MarshalPKIXPublicKey(public)
-	if err != nil {
-		t.Fatal(err)
-	}
-	passwd := func(password string) {
+	s := testkit.Serve(t, binary.Path(t), path)
+	client := http.Client{Timeout: testkit.Patience}
+	ask := func(method, path, body, user string) int {
 		t.Helper()
-		if r := testkit.Command(t, strings.NewReader(password+"\n"), bin, "passwd", users, "ada"); r.Code != 0 {
-			t.Fatal(r.Stderr)
+		r, err := http.NewRequestWithContext(t.Context(), method, "http://"+s.HTTP+path, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if user != "" {
+			r.SetBasicAuth(user, "pw")
+		}
+		answer, err := client.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer answer.Body.Close()
+		return answer.StatusCode
+	}
+	publish := func(topic, user string, want int) {
+		t.Helper()
+		body := fmt.Sprintf(`{"items":[{"channel":%q,"ws-message":{"content":"x"}}]}`, topic)
+		if got := ask(http.MethodPost, "/publish", body, user); got != want {
+			t.Errorf("publish to %s by %q: %d, want %d", topic, user, got, want)
 		}
 	}
-	passwd("one")
-	const open = "listen: {mqtt: 127.0.0.1:0, http: 127.0.0.1:0}\nroutes: [{path: /*, mode: proxy, url: ORIGIN}]\n"
-	const closed = `listen: {mqtt: 127.0.0.1:0, http: 127.0.0.1:0}
-routes: [{path: /*, mode: proxy, url: ORIGIN, auth: true}]
+	reloads := 0
+	reload := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(head+text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		reloads++
+		s.WaitFor(fmt.Sprintf(`"reload":%d`, reloads))
+	}
+	publish("room", "", http.StatusOK)
+
+	reload(`
+routes: [{path: /chat, function: f, auth: true}]
 auth:
-  methods: [{jwt: {keys: [issuer.pem], token: {query: token}}}, {password: {file: users}}]
-  policies:
-    all: {Version: "2012-10-17", Statement: [{Effect: Allow, Action: "iot:*", Resource: "*"}]}
-    less: {Version: "2012-10-17", Statement: [{Effect: Allow, Action: [iot:Connect, iot:Receive], Resource: "*"}]}
-  attach: [{policies: all, everybody: true}]
-`
-	write := func(text string) {
-		t.Helper()
-		if err := os.WriteFile(config, []byte(strings.ReplaceAll(text, "ORIGIN", origin.URL)), 0o600); err != nil {
-			t.Fatal(err)
-		}
+  methods: [{password: {file: passwords}}]
+  policies: {room: {Statement: {Effect: Allow, Action: iot:Publish, Resource: topic/room}}}
+  attach: {policies: room, user: ada}
+`)
+	publish("room", "", http.StatusUnauthorized)
+	publish("room", "ada", http.StatusOK)
+	publish("other", "ada", http.StatusForbidden)
+	if got := ask(http.MethodGet, "/chat", "", ""); got != http.StatusUnauthorized {
+		t.Errorf("a route with auth answers %d to nobody", got)
 	}
-	testkit.WriteFiles(t, dir, map[string]string{"issuer.pem": string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))})
-	write(open)
-	s := testkit.Serve(t, bin, config)
-	token := func(life time.Duration) string {
-		text, err := jwt.NewWithClaims(jwt.SigningMethodEdDSA, jwt.MapClaims{"sub": "browser", "exp": time.Now().Add(life).Unix()}).SignedString(private)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return "?token=" + text
-	}
-	hold := func(query string, header http.Header) *websocket.Conn {
-		t.Helper()
-		c, resp, err := websocket.DefaultDialer.Dial("ws://"+s.HTTP+"/"+query, header)
-		if err != nil {
-			t.Fatal(err, resp)
-		}
-		t.Cleanup(func() { _ = c.Close() })
-		return c
-	}
-	leaves := func(c *websocket.Conn, code int, reason string) {
-		t.Helper()
-		_ = c.SetReadDeadline(time.Now().Add(testkit.Patience))
-		_, _, err := c.ReadMessage()
-		if closed, ok := errors.AsType[*websocket.CloseError](err); !ok || closed.Code != code || !strings.Contains(closed.Text, reason) {
-			t.Errorf("left with %v, want %d %s", err, code, reason)
-		}
+	if got := ask(http.MethodGet, "/chat", "", "ada"); got == http.StatusUnauthorized {
+		t.Error("a route with auth does not know ada")
 	}
 
-	anybody := hold("", nil)
-	write(closed)
-	s.WaitFor(`"reload":1`)
-	leaves(anybody, websocket.CloseServiceRestart, "the route has changed")
-	resp, err := http.Get("http://" + s.HTTP + "/")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = resp.Body.Close()
-	if resp.StatusCode != http.StatusUnauthorized {
-		t.Errorf("a stranger is answered with %s", resp.Status)
-	}
-
-	brief, long := hold(token(2*time.Second), nil), hold(token(time.Hour), nil)
-	ada := hold("", http.Header{"Authorization": {"Basic " + base64.StdEncoding.EncodeToString([]byte("ada:one"))}})
-	stream, err := http.Get("http://" + s.HTTP + "/" + token(2*time.Second))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer stream.Body.Close()
-	leaves(brief, 3000, "the credentials have expired")
-	if body, err := io.ReadAll(stream.Body); err != nil || string(body) != "hello " {
-		t.Errorf("the stream ended with %q, %v", body, err)
-	}
-	passwd("another")
-	leaves(ada, 3000, "not accepted any more")
-	write(strings.Replace(closed, "policies: all, everybody", "policies: less, everybody", 1))
-	leaves(long, 3003, "not allowed any more")
+	reload(`
+auth:
+  policies: {room: {Statement: {Effect: Allow, Action: iot:Publish, Resource: topic/room}}}
+  attach: {policies: room, everybody: true}
+`)
+	publish("room", "", http.StatusOK)
+	publish("other", "", http.StatusForbidden)
 }
