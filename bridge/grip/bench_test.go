@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/gorilla/websocket"
 
@@ -145,5 +146,21 @@ func BenchmarkFrame(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		_ = socket.NewFrame(socket.Text, payload)
+	}
+}
+
+// BenchmarkHistoryAfter is what a client that was away for a moment asks of a full history.
+func BenchmarkHistoryAfter(b *testing.B) {
+	h := grip.NewMemory(grip.HistoryConfig{})
+	var last uint64
+	for range 10_000 {
+		last, _ = h.Append(b.Context(), &message.Message{Topic: "feed/a", Received: time.Now()}, nil)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		list, _, err := h.After(b.Context(), []string{"feed/#"}, last-1, 256)
+		if err != nil || len(list) != 1 {
+			b.Fatal(len(list), err)
+		}
 	}
 }

@@ -127,9 +127,10 @@ func (s *stream) topics() []string {
 	return topicsOf(s.channels)
 }
 
-// gone ends the stream: in good order, or so that the client notices.
+// gone ends the stream: in good order, or so that the client notices. The handler is told
+// of a client that leaves, or is made to.
 func (s *stream) gone(err error) {
-	if s.hold.Gone != "" && s.x.r.Context().Err() != nil {
+	if s.hold.Gone != "" && (s.x.r.Context().Err() != nil || s.hasEnded()) {
 		s.x.d.work.Go(s.tellGone)
 	}
 	if err == nil || s.x.r.Context().Err() != nil {

@@ -104,3 +104,34 @@ func stops(t *testing.T, s *server) {
 		t.Fatal("the server does not stop")
 	}
 }
+
+// The gone link is told when the client leaves, and when it is made to.
+func TestGoneLink(t *testing.T) {
+	told := make(chan string, 10)
+	s := start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/app/gone" {
+			told <- r.Method + " " + r.URL.RawQuery + " " + r.Header.Get("Grip-Last")
+			return
+		}
+		w.Header().Set("Grip-Hold", "stream")
+		w.Header().Set("Grip-Channel", "q; prev-id=1")
+		w.Header().Set("Grip-Link", `<gone?who=al>; rel=gone`)
+	}), grip.Config{}, everything())
+	for _, leave := range []func(*streamClient){
+		func(c *streamClient) { c.close() },
+		func(*streamClient) { go s.stop() },
+	} {
+		c := stream(t, s.http.URL+"/app/stream")
+		await(t, "the stream", func() bool { return s.metric("streams") == 1 })
+		leave(c)
+		select {
+		case got := <-told:
+			if got != "POST who=al q; last-id=1" {
+				t.Errorf("told %q", got)
+			}
+		case <-time.After(patience):
+			t.Fatal("nobody was told")
+		}
+		await(t, "the stream to end", func() bool { return s.metric("streams") == 0 })
+	}
+}
