@@ -28,6 +28,7 @@ type connection struct {
 	mu      sync.Mutex
 	cond    sync.Cond // room in pending, or less running
 	pending []job
+	waiting int // bytes of pending
 	running int
 	early   []socket.Frame // received before the handshake is answered
 	asked   []string       // what $connect wants to be subscribed to
@@ -38,11 +39,12 @@ type connection struct {
 	reason  string
 }
 
-// maxPending bounds the messages that wait for functions; the client's next ones wait in its
-// socket. maxEarly bounds what waits for the handshake.
+// maxPending and maxPendingBytes bound the messages that wait for functions; the client's next
+// ones wait in its socket. maxEarly bounds what waits for the handshake.
 const (
-	maxPending = 64
-	maxEarly   = 256
+	maxPending      = 64
+	maxPendingBytes = 1 << 20
+	maxEarly        = 256
 )
 
 // AWS's words for the end of a connection.
