@@ -237,9 +237,6 @@ func (d *Door) during(r *http.Request) (context.Context, context.CancelFunc) {
 	}
 }
 
-// Stopping is closed when the door begins to close.
-func (d *Door) Stopping() <-chan struct{} { return d.stopping }
-
 // ServeHTTP serves the door for publishing, or hands a request to the handler of its
 // route's mode.
 func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {

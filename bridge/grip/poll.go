@@ -1,7 +1,6 @@
 package grip
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
@@ -246,7 +245,7 @@ func (p *poll) outcome(m *message.Message, d *delivery) (outcome, bool) {
 		maps.Copy(r.Header, i.Header)
 		if i.Patch != nil {
 			var err error
-			if r.Body, err = patch(p.held.Body, i.Patch); err != nil {
+			if r.Body, err = wire.Patch(p.held.Body, i.Patch); err != nil {
 				p.x.d.log.Warn("patch", "", err, "a body-patch could not be applied", "channel", i0(p.channels))
 				return outcome{}, false
 			}
@@ -298,6 +297,3 @@ func pass(channels []binding, holder map[string]string, m *message.Message, d *d
 	}
 	return f, filters, ok
 }
-
-// patch applies a JSON patch to a JSON document.
-func patch(doc []byte, ops json.RawMessage) ([]byte, error) { return wire.Patch(doc, ops) }

@@ -63,11 +63,6 @@ func (r *Route) AllowsOrigin(req *http.Request) bool { return r.origins.Allow(re
 // Topic is the topic of a channel of this route.
 func (r *Route) Topic(channel string) string { return r.ChannelPrefix + channel }
 
-// Channel is the channel of a topic, if it is one of this route.
-func (r *Route) Channel(topic string) (string, bool) {
-	return strings.CutPrefix(topic, r.ChannelPrefix)
-}
-
 // newRoute makes a route of a checked configuration.
 func newRoute(c RouteConfig, d Defaults) *Route {
 	if c.Mode == "" {

@@ -47,7 +47,7 @@ func (s *session) handlerCloses(content []byte) {
 	s.mu.Unlock()
 	switch {
 	case code == 0 && peer.code != 0:
-		code, reason = answerCode(peer.code), peer.reason
+		code, reason = socket.AnswerCode(peer.code), peer.reason
 	case !socket.ValidCode(code):
 		code = socket.CloseNormal
 	}

@@ -344,16 +344,8 @@ func (s *session) failed(err error) {
 	switch {
 	case said: // it is closing, and the handler is not needed for that
 	case peer.code != 0:
-		s.close(ending{code: answerCode(peer.code), reason: peer.reason})
+		s.close(ending{code: socket.AnswerCode(peer.code), reason: peer.reason})
 	default:
 		s.close(ending{abrupt: true})
 	}
-}
-
-// answerCode is the code with which a client's close frame is answered.
-func answerCode(code int) int {
-	if code == socket.CloseNoStatus {
-		return 0
-	}
-	return code
 }

@@ -279,7 +279,7 @@ func (s *session) readEnded(err error) {
 
 // askGoodbye tells the handler that the client closes, and closes as it answers.
 func (s *session) askGoodbye(closed *socket.CloseError) {
-	s.enqueue(wire.Event{Type: wire.EventClose, Content: wire.CloseContent(answerCode(closed.Code), closed.Reason)})
+	s.enqueue(wire.Event{Type: wire.EventClose, Content: wire.CloseContent(socket.AnswerCode(closed.Code), closed.Reason)})
 	s.mu.Lock()
 	var idle chan struct{}
 	if s.working {
@@ -290,7 +290,7 @@ func (s *session) askGoodbye(closed *socket.CloseError) {
 	if idle != nil {
 		<-idle
 	}
-	s.close(ending{code: answerCode(closed.Code), reason: closed.Reason}) // if the handler has not
+	s.close(ending{code: socket.AnswerCode(closed.Code), reason: closed.Reason}) // if the handler has not
 }
 
 // vanished tells the handler that the client has gone without a word.

@@ -93,7 +93,7 @@ func (c *connection) run() {
 	c.unsubscribeAll()
 	code, reason := c.ended(err)
 	if closed, ok := errors.AsType[*socket.CloseError](err); ok {
-		s.Close(answerTo(closed.Code), "")
+		s.Close(socket.AnswerCode(closed.Code), "")
 	}
 	s.Finish()
 	c.mu.Lock()
@@ -108,14 +108,6 @@ func (c *connection) run() {
 	}
 	c.mu.Unlock()
 	c.disconnected(code, reason)
-}
-
-// answerTo is the code that answers a client's close frame.
-func answerTo(code int) int {
-	if code == socket.CloseNoStatus {
-		return 0
-	}
-	return code
 }
 
 func (c *connection) read(s *socket.Conn) error {
