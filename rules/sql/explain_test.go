@@ -155,3 +155,25 @@ func TestExplainAgreesWithRun(t *testing.T) {
 		}
 	}
 }
+
+// An explanation divides as the statement does.
+func TestExplainWithOptions(t *testing.T) {
+	p, err := sql.Compile("SELECT n / 2 AS half FROM 't' WHERE n / 2 > 3", "", sql.DecimalDivision)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := sql.NewInput(published("t", `{"n":7}`), world{})
+	defer in.Release()
+	if x := p.Explain(context.Background(), in); string(x.Output) != `{"half":3.5}` || x.Err != nil {
+		t.Errorf("got %s, %v", x.Output, x.Err)
+	}
+}
+
+// A key that is nearly as long as the payload is not compared letter by letter.
+func TestExplainLongNames(t *testing.T) {
+	name := strings.Repeat("n", 100_000)
+	x := explain(t, "SELECT 1 AS a FROM 't' WHERE "+name+"a = 1", `{"`+name+`b":1}`, world{})
+	if x.Matched || !strings.HasPrefix(x.Where.Parts[0].Note, "the payload has no") {
+		t.Errorf("got %v, %.100s", x.Matched, x.Where.Parts[0].Note)
+	}
+}
