@@ -1,8 +1,10 @@
 package sql
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 )
 
 // evaluate computes a compiled expression. It never returns an error: a failure
@@ -102,6 +104,9 @@ func (c *compiler) statement(s *statement) *Program {
 	c.where(p, s.where)
 	c.output(p, &s.query)
 	p.names = c.variables
+	slices.SortStableFunc(c.warnings, func(a, b *Error) int {
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+	})
 	p.pure, p.warnings = !c.outside, c.warnings
 	return p
 }
