@@ -102,8 +102,12 @@ func inText(s *sql.Error) (problem, remedy string) {
 
 // compile refuses here and now what the configuration would be refused for.
 func (f *finishing) compile() {
-	_, err := bridge.Compile([]bridge.RuleConfig{f.out.config}, nil)
+	c := &f.out.config
+	_, err := bridge.Compile([]bridge.RuleConfig{*c}, nil)
 	if err == nil {
+		if _, lacks := sql.Compile(c.SQL, c.Version, sql.NoDescriptors); lacks != nil {
+			f.warn(f.places["sql"], "rule "+c.Name+": decode() of protobuf needs the descriptors that AWS reads from S3", "name a folder in rules.descriptors, and put them there as BUCKET/KEY")
+		}
 		return
 	}
 	var wrong bridge.RuleErrors
