@@ -93,7 +93,11 @@ func (d *Door) servePublish(w http.ResponseWriter, r *http.Request) {
 	}
 	result := d.publishAll(items, p)
 	if result.err != nil {
-		respond(w, statusOf(result.err), "Not published: "+result.err.Error())
+		text := "Not published: " + result.err.Error()
+		if len(items) > 1 {
+			text = fmt.Sprintf("%d of %d items were not published: %v", result.failed, len(items), result.err)
+		}
+		respond(w, statusOf(result.err), text)
 		return
 	}
 	w.Header().Set("Grip-Reached", strconv.Itoa(result.reached))
@@ -199,8 +203,8 @@ func (d *Door) publisher(r *http.Request) (publisher, error) {
 
 // published is what became of a publish.
 type published struct {
-	reached, missed, waiting, subscribers int
-	err                                   error
+	reached, missed, waiting, subscribers, failed int
+	err                                           error // of the first that failed
 }
 
 // publishAll publishes items in their order: all of them, even if the publisher does not
@@ -220,8 +224,11 @@ func (d *Door) publishAll(items []*wire.Item, p publisher) published {
 		}
 		sum.reached += s.pub.reached
 		sum.missed += s.pub.missed
-		if s.err != nil && sum.err == nil {
-			sum.err = s.err
+		if s.err != nil {
+			sum.failed++
+			if sum.err == nil {
+				sum.err = s.err
+			}
 		}
 	}
 	return sum
@@ -242,6 +249,10 @@ func (d *Door) deliverItem(s *sequenced) {
 	}
 	if s.err != nil {
 		d.metrics.publishFailed.Inc()
+		if !s.since.IsZero() { // its publisher has been told that it was taken
+			d.log.Warn("item", "", s.err, "an item that had waited for the one before it was not published", "channel", s.Channel, "id", s.ID)
+			return
+		}
 		d.options.Log.Debug().Err(s.err).Str("channel", s.Channel).Msg("an item was not published")
 	}
 }

@@ -46,3 +46,6 @@ func (s *seenIDs) add(channel, id string, now time.Time) bool {
 	s.order = append(s.order, seenAt{k, now})
 	return true
 }
+
+// forget lets an id be seen anew.
+func (s *seenIDs) forget(channel, id string) { delete(s.all, seenID{channel, id}) }

@@ -167,8 +167,21 @@ func (s *sequencer) run(c *channelOrder, ready []*sequenced) {
 	for _, i := range ready {
 		s.finish(i)
 		s.mu.Lock()
-		c.out = i.ID
+		if i.err == nil {
+			c.out = i.ID
+		} else {
+			s.failed(c, i)
+		}
 		s.mu.Unlock()
+	}
+}
+
+// failed forgets an item that was not published: its publisher is told, and tries again.
+// Call it with the lock held.
+func (s *sequencer) failed(c *channelOrder, i *sequenced) {
+	s.seen.forget(i.Channel, i.ID)
+	if c.last == i.ID {
+		c.last = c.out
 	}
 }
 

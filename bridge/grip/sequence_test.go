@@ -1,6 +1,7 @@
 package grip
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -85,5 +86,37 @@ func TestSeenIDsAreForgotten(t *testing.T) {
 	}
 	if s.add("one", fmt.Sprint(mostSeen), now.Add(2000*time.Second)) || !s.add("one", "0", now.Add(2000*time.Second)) {
 		t.Error("it is not the oldest that are forgotten")
+	}
+}
+
+// An item that could not be published may be published again: its publisher was told.
+func TestSequenceForgetsWhatFailed(t *testing.T) {
+	failing := true
+	var got []string
+	s := newSequencer(func(i *sequenced) {
+		if failing {
+			i.err = errors.New("the store is away")
+			return
+		}
+		got = append(got, i.ID)
+	})
+	defer s.close()
+	put := func(id, prev string) *sequenced {
+		i := &sequenced{Item: &wire.Item{Channel: "c", ID: id, PrevID: prev, HasPrevID: true}}
+		s.put(i, time.Now())
+		return i
+	}
+	if i := put("1", "0"); i.err == nil {
+		t.Fatal("it was delivered")
+	}
+	failing = false
+	put("1", "0")
+	failing = true
+	put("2", "1")
+	failing = false
+	put("2", "1")
+	put("3", "2")
+	if !slices.Equal(got, []string{"1", "2", "3"}) || s.duplicates != 0 || s.waited != 0 {
+		t.Errorf("delivered %v, %d duplicates, %d waited", got, s.duplicates, s.waited)
 	}
 }
