@@ -55,8 +55,8 @@ func (c *connection) onConnect(pk *packets.Packet) bool {
 	if !c.b.rates.connects.take(time.Now()) {
 		return c.refuseConnect(reasonConnectRate)
 	}
-	if r := c.authenticate(); r != reasonSuccess {
-		return c.refuseConnect(r)
+	if r, why := c.authenticate(); r != reasonSuccess {
+		return c.refuseConnectSaying(r, why)
 	}
 	if !c.b.rates.clients.take(info.clientID, time.Now()) {
 		return c.refuseConnect(reasonConnectRate)
@@ -153,7 +153,7 @@ func grantKeepAlive(asked uint16, l *Limits) uint16 {
 // authenticateTimeout bounds how long methods may take.
 const authenticateTimeout = 10 * time.Second
 
-func (c *connection) authenticate() reason {
+func (c *connection) authenticate() (r reason, why string) {
 	ctx, cancel := context.WithTimeout(c.b.life(), authenticateTimeout)
 	defer cancel()
 	c.checked = c.b.rechecks.Load()
@@ -162,16 +162,16 @@ func (c *connection) authenticate() reason {
 	case err == nil && p != nil:
 		c.principal, c.origin.Principal = p, p.Name
 		c.who.Store(p)
-		return reasonSuccess
+		return reasonSuccess, ""
 	case errors.Is(err, auth.ErrTooMany):
-		return reasonConnectRate
+		return reasonConnectRate, ""
 	case errors.Is(err, auth.ErrRefused):
-		return reasonBadCredentials
+		return reasonBadCredentials, auth.Told(err)
 	case err == nil, errors.Is(err, auth.ErrNotMine):
-		return reasonNotAuthorized
+		return reasonNotAuthorized, ""
 	default:
 		c.b.log.Error().Err(err).Str("client", c.origin.ClientID).Msg("a client could not be authenticated")
-		return reasonServerUnavailable
+		return reasonServerUnavailable, ""
 	}
 }
 

@@ -96,8 +96,9 @@ func (c *connection) mayNotSubscribe(filter string, i int) (r reason, why string
 		return reasonQuotaExceeded, ""
 	case c.sub.isFull(filter, l.MaxSubscriptions), !c.b.takesSubscription(c.sub, filter):
 		return reasonQuotaExceeded, ""
-	case strings.HasPrefix(rest, basicIngest):
-		return reasonNotAuthorized, "nobody may subscribe to " + basicIngest + "...: it is for rules"
+	}
+	if never := MayNever(auth.Subscribe, filter); never != "" {
+		return reasonNotAuthorized, never
 	}
 	if !c.principal.MayAll(auth.Subscribe) {
 		if d := c.principal.DecideSubscribe(filter); !d.Allowed {
