@@ -185,6 +185,7 @@ func (s *State) size() int64 {
 
 // share lets errors that are the same be in memory once, in a State that was read.
 func (s *State) share() {
+	s.Attempts = slices.Clone(s.Attempts) // the Log has the slice too
 	for i := 1; i < len(s.Attempts); i++ {
 		if before := s.Attempts[i-1].Error; s.Attempts[i].Error == before {
 			s.Attempts[i].Error = before
