@@ -26,27 +26,25 @@ func (c RulesFunctionsCmd) Run(s *Streams) error {
 		}
 		return table.Flush()
 	}
-	for _, f := range sql.Functions() {
-		if !strings.EqualFold(f.Name, strings.TrimSuffix(c.Name, "()")) {
-			continue
-		}
-		fmt.Fprintf(s.Out, "%s\n\n%s\n", f.Signature, f.Text)
-		if f.Since != "" {
-			fmt.Fprintf(s.Out, "Since version %s of the language.\n", f.Since)
-		}
-		if len(f.Examples) > 0 {
-			fmt.Fprintln(s.Out, "\nExamples:")
-		}
-		for _, e := range f.Examples {
-			value := e.Value
-			if value == "" {
-				value = "Undefined"
-			}
-			fmt.Fprintf(s.Out, "  %s = %s\n", e.Expression, value)
-		}
-		return nil
+	f, err := sql.FindFunction(strings.TrimSuffix(c.Name, "()"))
+	if err != nil {
+		return exitError{code: 1, msg: "topicwire: " + err.Error()}
 	}
-	return exitError{code: 1, msg: fmt.Sprintf("topicwire: there is no function %q; `topicwire rules functions` lists them", c.Name)}
+	fmt.Fprintf(s.Out, "%s\n\n%s\n", f.Signature, f.Text)
+	if f.Since != "" {
+		fmt.Fprintf(s.Out, "Since version %s of the language.\n", f.Since)
+	}
+	if len(f.Examples) > 0 {
+		fmt.Fprintln(s.Out, "\nExamples:")
+	}
+	for _, e := range f.Examples {
+		value := e.Value
+		if value == "" {
+			value = "Undefined"
+		}
+		fmt.Fprintf(s.Out, "  %s = %s\n", e.Expression, value)
+	}
+	return nil
 }
 
 func firstSentence(text string) string {
