@@ -30,6 +30,7 @@ type Work struct {
 	original   *Job  // of a dead letter, while another job is tried in its place
 	before     int   // attempts before it was replayed
 	letter     bool  // it is among the dead letters
+	stop       bool  // a dead letter whose attempt that is under way is to be the last
 	letterSize int64 // what it takes as one, while it is one
 	drop       bool  // a dead letter that was dropped while it was tried again, or a job that could not be stored
 }
