@@ -194,6 +194,16 @@ func (h *Health) heal() {
 	h.gauge()
 }
 
+// renew forgets what the target has done: it is another one now.
+func (h *Health) renew() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.open {
+		h.heal()
+	}
+	h.seen, h.throttle = 0, time.Time{}
+}
+
 func (h *Health) gauge() {
 	open := 0.0
 	if h.open {
@@ -214,7 +224,11 @@ func judge(err error) (r result, wait time.Duration) {
 		}
 		return failed, 0
 	case Throttled:
-		if t, ok := errors.AsType[*ThrottledError](err); ok {
+		t, ok := errors.AsType[*ThrottledError](err)
+		switch {
+		case ok && t.here:
+			return nothing, 0
+		case ok:
 			wait = t.RetryAfter
 		}
 		return limited, wait
