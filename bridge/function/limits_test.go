@@ -182,7 +182,7 @@ exports.handler = awslambda.streamifyResponse(async (event, out) => {
 	}
 }
 
-// Unreadable is a piece of a stream that nobody wants any more.
+// A piece that nobody wants any more ends the invocation.
 func TestPieceThatIsRefusedEndsTheInvocation(t *testing.T) {
 	t.Parallel()
 	r, _ := node(t, emulator.Config{Timeout: time.Minute}, `
