@@ -105,7 +105,7 @@ func (c *connection) checkConnectPacket(pk *packets.Packet) reason {
 		return reasonBadAuthMethod // [MQTT-4.12.0-1]
 	case c.version == 5 && len(pk.Properties.AuthenticationData) > 0:
 		return reasonProtocolError
-	case c.version < 5 && p.ClientIdentifier == "" && !p.Clean: // [MQTT-3.1.3-8] of 3.1.1
+	case c.version < 5 && p.ClientIdentifier == "" && (!p.Clean || c.version == 3): // [MQTT-3.1.3-8] of 3.1.1
 		return reasonClientID
 	case len(p.ClientIdentifier) > c.b.limits.MaxClientID:
 		return reasonClientID
@@ -198,30 +198,12 @@ func (c *connection) takeWill(pk *packets.Packet) (r reason, why string) {
 	m := &message.Message{
 		Topic: p.WillTopic, Payload: append([]byte{}, p.WillPayload...), QoS: p.WillQos, Retain: p.WillRetain, From: from,
 	}
-	if c.version == 5 {
-		m.Props = propertiesOf(&p.WillProperties)
-		if !propertiesFit(&m.Props, &c.b.limits) {
-			return reasonQuotaExceeded, ""
-		}
+	props := c.willProps
+	if m.Props = props.Properties; !propertiesFit(&m.Props, &c.b.limits) {
+		return reasonQuotaExceeded, ""
 	}
-	c.will = &will{message: m, delay: time.Duration(p.WillProperties.WillDelayInterval) * time.Second, of: c.principal}
+	c.will = &will{message: m, delay: time.Duration(props.delay) * time.Second, of: c.principal}
 	return reasonSuccess, ""
-}
-
-// propertiesOf takes over the properties of a will. Their strings are part of the
-// packet, which is this connection's own.
-func propertiesOf(p *packets.Properties) message.Properties {
-	out := message.Properties{
-		ContentType: p.ContentType, ResponseTopic: p.ResponseTopic,
-		Correlation: p.CorrelationData, Expiry: p.MessageExpiryInterval, HasExpiry: p.MessageExpiryInterval > 0,
-	}
-	if p.PayloadFormatFlag {
-		out.Format = message.FormatBytes + message.PayloadFormat(p.PayloadFormat&1)
-	}
-	for _, u := range p.User {
-		out.User = append(out.User, message.UserProperty{Key: u.Key, Value: u.Val})
-	}
-	return out
 }
 
 // hideFromMochi leaves of a CONNECT what mochi may see. A name that is used once
@@ -267,6 +249,7 @@ func (c *connection) refuseConnectSaying(r reason, why string) bool {
 	if b != nil {
 		_, _ = c.Conn.Write(b)
 	}
+	c.SetCloseCode(r.closeCode(), "")
 	_ = c.Conn.Close()
 	return false
 }

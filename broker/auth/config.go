@@ -59,6 +59,14 @@ func (m *MethodConfig) names() []string {
 	return names
 }
 
+// Kind is the method's name, for messages; empty if m is none.
+func (m *MethodConfig) Kind() string {
+	if names := m.names(); len(names) == 1 {
+		return names[0]
+	}
+	return ""
+}
+
 // Check reports an item that is no method, or several.
 func (m MethodConfig) Check(report func(path, problem, remedy string)) {
 	switch names := m.names(); len(names) {
