@@ -57,10 +57,11 @@ $(LINTER):
 	mv bin/golangci-lint $@
 
 .PHONY: schema
-schema: build ## Write the JSON Schemas that editors use, and CONFIGURATION.md
+schema: build ## Write what is made of the program: the JSON Schemas, CONFIGURATION.md, the metrics in OPERATING.md
 	$(BIN) schema > internal/config/schema/topicwire.schema.json
 	$(BIN) schema --rules > internal/config/schema/rules.schema.json
 	$(BIN) settings --markdown > CONFIGURATION.md
+	$(GO) test -count=1 ./internal/app -run TestMetrics -update
 
 .PHONY: bench
 bench: build ## Measure topicwire and mosquitto side by side, and pushpin
