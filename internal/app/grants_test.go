@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -67,9 +68,9 @@ func TestGrantsAreRenewed(t *testing.T) {
 		first := &auth.Principal{Name: "al", Renew: time.Now().Add(time.Minute)}
 		all, ended, stop := grantOf(t, first, good)
 		defer stop()
-		asked := 0
+		var asked atomic.Int32
 		all.renew = func(context.Context, *auth.Principal) (*auth.Principal, error) {
-			switch asked++; asked {
+			switch asked.Add(1) {
 			case 1:
 				return &auth.Principal{Name: "al", Renew: time.Now().Add(time.Minute)}, nil
 			case 2:
@@ -84,8 +85,8 @@ func TestGrantsAreRenewed(t *testing.T) {
 			}
 			<-time.After(wait)
 			synctest.Wait()
-			if asked != i+1 {
-				t.Fatalf("asked %d times, want %d", asked, i+1)
+			if n := int(asked.Load()); n != i+1 {
+				t.Fatalf("asked %d times, want %d", n, i+1)
 			}
 		}
 		if how := ended(); !strings.Contains(how, "not accepted") {

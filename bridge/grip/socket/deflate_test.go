@@ -21,21 +21,31 @@ import (
 // listen starts a server whose connections are handed to run, and returns its address.
 func listen(t *testing.T, o socket.Options, run func(*socket.Conn)) string {
 	t.Helper()
-	var wg sync.WaitGroup
+	var mu sync.Mutex
+	var all []chan struct{}
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, err := socket.Accept(w, r, nil, o)
 		if err != nil {
 			t.Error(err)
 			return
 		}
-		wg.Go(func() {
+		ended := make(chan struct{})
+		mu.Lock()
+		all = append(all, ended)
+		mu.Unlock()
+		go func() {
+			defer close(ended)
 			defer c.Finish()
 			run(c)
-		})
+		}()
 	}))
 	t.Cleanup(func() {
 		srv.Close()
-		wg.Wait()
+		mu.Lock()
+		defer mu.Unlock()
+		for _, ended := range all {
+			<-ended
+		}
 	})
 	return strings.TrimPrefix(srv.URL, "http://")
 }
