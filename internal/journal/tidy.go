@@ -75,8 +75,12 @@ func (j *Journal) rewrite() uint64 {
 	return j.next - 1
 }
 
-// purge throws away the messages before seq.
+// purge throws away the messages before seq. What of them was written anew must be on
+// the disk before: files may be gone from it sooner than what was written last is there.
 func (j *Journal) purge(seq uint64) error {
+	if err := j.server.Sync(); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(j.life, time.Minute)
 	defer cancel()
 	name, _ := j.server.Stream()

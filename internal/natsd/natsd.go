@@ -81,6 +81,15 @@ func (s *Server) Room(n int, last bool) error {
 	return s.embedded.room(n, last)
 }
 
+// Sync returns when everything that the built-in server has acknowledged is on its
+// disk, whatever the durability. An external server decides itself when that is.
+func (s *Server) Sync() error {
+	if s.embedded == nil {
+		return nil
+	}
+	return s.embedded.sync()
+}
+
 // Mend is called after a write has failed, before it is tried again. It may take
 // seconds: a built-in server that cannot write any more is started anew. An external one
 // is left to its operator; the connection comes back by itself.
