@@ -57,9 +57,10 @@ $(LINTER):
 	mv bin/golangci-lint $@
 
 .PHONY: schema
-schema: build ## Write the JSON Schemas that editors use
+schema: build ## Write the JSON Schemas that editors use, and CONFIGURATION.md
 	$(BIN) schema > internal/config/schema/topicwire.schema.json
 	$(BIN) schema --rules > internal/config/schema/rules.schema.json
+	$(BIN) settings --markdown > CONFIGURATION.md
 
 .PHONY: bench
 bench: build ## Measure topicwire and mosquitto side by side, and pushpin

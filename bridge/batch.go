@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -108,11 +107,6 @@ func together(batch []*outbox.Work) {
 
 // attemptBatch makes one attempt; see attempt.
 func (b *Bridge) attemptBatch(ctx context.Context, spec *action.BatchSpec, items []*action.Item, inOrder func(*action.Item) string) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			b.options.Log.Error().Interface("panic", r).Bytes("stack", debug.Stack()).Str("rule", items[0].Task.Rule).Msg("an action panicked")
-			err = fmt.Errorf("internal error: %v", r) //nolint:err113 // nobody tests for it
-		}
-	}()
+	defer b.caught(items[0].Task.Rule, &err)
 	return b.services.DoBatch(ctx, spec, items, inOrder)
 }

@@ -51,7 +51,7 @@ func (d *diary) Load(_ context.Context, visit func(outbox.Entry) error) error {
 	return nil
 }
 
-func (d *diary) Put(entries []outbox.Entry) (outbox.Pending, error) {
+func (d *diary) Put(entries []outbox.Entry, _ bool) (outbox.Pending, error) {
 	for _, e := range entries {
 		d.write(e)
 	}

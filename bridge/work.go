@@ -113,16 +113,20 @@ func (b *Bridge) succeeded(j *outbox.Job, result action.Result, took time.Durati
 	}
 }
 
-// attempt makes one attempt. A panic is a mistake in this program; it must not take
-// the broker and everybody's messages with it.
+// attempt makes one attempt.
 func (b *Bridge) attempt(ctx context.Context, t *action.Task) (result action.Result, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			b.options.Log.Error().Interface("panic", r).Bytes("stack", debug.Stack()).Str("rule", t.Rule).Msg("an action panicked")
-			err = fmt.Errorf("internal error: %v", r) //nolint:err113 // nobody tests for it
-		}
-	}()
+	defer b.caught(t.Rule, &err)
 	return b.services.Do(ctx, t)
+}
+
+// caught, deferred, makes an error of a panic. It is a mistake in this program, which
+// must not take the broker and everybody's messages with it, and with a store again at
+// every start.
+func (b *Bridge) caught(rule string, err *error) {
+	if r := recover(); r != nil {
+		b.options.Log.Error().Interface("panic", r).Bytes("stack", debug.Stack()).Str("rule", rule).Msg("an action panicked")
+		*err = fmt.Errorf("internal error: %v", r) //nolint:err113 // nobody tests for it
+	}
 }
 
 // finished takes note that an action has come to its end. When it was the last of its
@@ -189,7 +193,7 @@ func (b *Bridge) evaluateLater(ctx context.Context, w *outbox.Work) {
 	run := b.newRun(b.loaded.Load().Program, j.Message)
 	defer run.end()
 	run.cause = j.ID
-	err := run.evaluate(b.call(ctx, j), l)
+	err := run.evaluateSafely(b.call(ctx, j), l)
 	if ctx.Err() != nil {
 		w.Result.Verdict = outbox.Undone
 		return
@@ -212,6 +216,12 @@ func (b *Bridge) evaluateLater(ctx context.Context, w *outbox.Work) {
 	l.ack.done(err)
 }
 
+// evaluateSafely is evaluate for a job: see caught.
+func (r *run) evaluateSafely(ctx context.Context, l *local) (err error) {
+	defer r.b.caught(l.rule.Name, &err)
+	return r.evaluate(ctx, l)
+}
+
 // call tells the functions that a statement or a template calls on whose behalf.
 func (b *Bridge) call(ctx context.Context, j *outbox.Job) context.Context {
 	return function.WithCall(ctx, function.Call{
@@ -220,8 +230,8 @@ func (b *Bridge) call(ctx context.Context, j *outbox.Job) context.Context {
 	})
 }
 
-// follow queues jobs that come out of a job, and waits until they are safe. The message
-// has been acknowledged, so they are not refused. QoS 0 is dropped, as everywhere.
+// follow queues jobs that come out of a job. The message has been acknowledged, so they
+// are not refused. QoS 0 is dropped, as everywhere.
 func (b *Bridge) follow(ctx context.Context, jobs []outbox.Job) {
 	if len(jobs) == 0 {
 		return
@@ -230,16 +240,7 @@ func (b *Bridge) follow(ctx context.Context, jobs []outbox.Job) {
 		b.putVolatile(ctx, jobs)
 		return
 	}
-	pending, err := b.durable.PutAfter(ctx, jobs...)
-	if err == nil && pending != nil {
-		stored := make(chan error, 1)
-		pending.Then(func(err error) { stored <- err })
-		select {
-		case err = <-stored:
-		case <-ctx.Done():
-			return // the job that these come from is handed out again
-		}
-	}
+	err := b.durable.PutAfter(ctx, jobs...)
 	if err == nil {
 		return
 	}

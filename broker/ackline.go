@@ -19,6 +19,8 @@ type ackLine struct {
 	room   sync.Cond
 	line   []*receipt // from head on, in order
 	head   int
+	owed   int                 // QoS 1 messages of an MQTT 5 client that have no PUBACK yet
+	open   map[uint16]struct{} // its QoS 2 messages that are not completed, begun on this connection
 	out    []byte
 	closed atomic.Bool
 }
@@ -40,6 +42,57 @@ func (l *ackLine) init(c *connection, most int) {
 	l.room.L = &l.mu
 }
 
+// begin takes note of a PUBLISH at QoS 1 or 2. It reports false if that is one more than
+// the server's Receive Maximum allows [MQTT-3.3.4-9]; what was begun on an earlier
+// connection does not count (MQTT 5, section 4.9).
+func (l *ackLine) begin(p *publish) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.c.version >= 5 {
+		_, again := l.open[p.id]
+		switch {
+		case p.qos == 2 && again:
+		case l.owed+len(l.open) >= l.most:
+			return false
+		case p.qos == 1:
+			l.owed++
+		default:
+			if l.open == nil {
+				l.open = map[uint16]struct{}{}
+			}
+			l.open[p.id] = struct{}{}
+		}
+	}
+	l.wait()
+	return true
+}
+
+// makeRoom lets the reader wait while too many acknowledgements are outstanding: before
+// MQTT 5 a client knows no Receive Maximum, and repetitions do not count against it.
+func (l *ackLine) makeRoom() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.wait()
+}
+
+// wait is makeRoom with the lock held.
+func (l *ackLine) wait() {
+	for len(l.line)-l.head >= l.most && !l.closed.Load() {
+		l.room.Wait()
+	}
+}
+
+// settle takes note that an acknowledgement goes out. Call it with the lock held.
+func (l *ackLine) settle(ack session.Ack, id uint16, why reason) {
+	switch {
+	case l.c.version < 5:
+	case ack == session.Puback:
+		l.owed--
+	case ack == session.Pubcomp, why.failed(): // a PUBREC that refuses is the end too
+		delete(l.open, id)
+	}
+}
+
 // now acknowledges a message that is durable already.
 func (l *ackLine) now(ack session.Ack, id uint16, why reason) { l.refuse(ack, id, why, nil) }
 
@@ -48,6 +101,7 @@ func (l *ackLine) refuse(ack session.Ack, id uint16, why reason, props []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.head == len(l.line) {
+		l.settle(ack, id, why)
 		var b [5]byte
 		l.write(appendAck(b[:0], ack, l.c.version, id, why, props), 1)
 		return
@@ -65,14 +119,10 @@ func appendAck(dst []byte, ack session.Ack, version byte, id uint16, why reason,
 }
 
 // later takes a place in the line for an acknowledgement that waits for so many
-// outcomes. Before MQTT 5 a client knows no Receive Maximum: it has to wait here
-// while too many are outstanding.
+// outcomes.
 func (l *ackLine) later(ack session.Ack, id uint16, outcomes int) *receipt {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for len(l.line)-l.head >= l.most && !l.closed.Load() {
-		l.room.Wait()
-	}
 	r := &receipt{line: l, ack: ack, id: id, left: outcomes}
 	if l.head > 0 && len(l.line) == cap(l.line) {
 		n := copy(l.line, l.line[l.head:])
@@ -83,13 +133,6 @@ func (l *ackLine) later(ack session.Ack, id uint16, outcomes int) *receipt {
 	return r
 }
 
-// waiting is how many acknowledgements are outstanding.
-func (l *ackLine) waiting() int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return len(l.line) - l.head
-}
-
 // done adds one outcome; with the last one the acknowledgement goes out, as soon as
 // those in front of it have.
 func (r *receipt) done(err error) {
@@ -97,7 +140,7 @@ func (r *receipt) done(err error) {
 	l.mu.Lock()
 	r.left--
 	if err != nil && !r.why.failed() {
-		r.why = refusalReason(err)
+		r.why = ackReason(refusalReason(err))
 		worded, told := errors.AsType[interface {
 			error
 			ReasonString() string
@@ -138,6 +181,7 @@ func (l *ackLine) flush() {
 			l.fail()
 			return
 		}
+		l.settle(r.ack, r.id, r.why)
 		l.out = appendAck(l.out, r.ack, l.c.version, r.id, r.why, r.props)
 		n++
 	}

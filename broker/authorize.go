@@ -49,15 +49,28 @@ func (c *connection) mayNotPublish(topic string, retain bool) (r reason, why str
 }
 
 func (b *Broker) mayNotPublish(p *auth.Principal, topic string, retain bool) (r reason, why string) {
-	switch {
-	case reservedTopic(topic):
-		return reasonNotAuthorized, "the topic is the server's own"
+	switch never := MayNever(auth.Publish, topic); {
+	case never != "":
+		return reasonNotAuthorized, never
 	case !p.May(auth.Publish, topic):
 		return reasonNotAuthorized, p.Decide(auth.Publish, topic).String()
 	case retain && !p.May(auth.RetainPublish, topic):
 		return reasonNotAuthorized, p.Decide(auth.RetainPublish, topic).String()
 	}
 	return reasonSuccess, ""
+}
+
+// MayNever is why nobody may do a to name, whatever policies say; empty if it is for them
+// to decide.
+func MayNever(a auth.Action, name string) string {
+	_, filter, _ := message.SplitShare(name)
+	switch {
+	case a == auth.Publish && reservedTopic(name):
+		return "the topic is the server's own"
+	case a == auth.Subscribe && strings.HasPrefix(filter, basicIngest):
+		return "nobody may subscribe to " + basicIngest + "...: it is for rules"
+	}
+	return ""
 }
 
 // denied takes note of a refusal and gives its explanation.

@@ -138,11 +138,17 @@ func New(cfg Config, opts Options) (*Broker, error) {
 		b.store = store.NewMemory()
 	}
 	b.sessions = &session.Env{
-		Config:   session.Config{MaxQueued: l.Queue.MaxMessages, MaxQueuedBytes: int64(l.Queue.MaxBytes), Policy: l.Queue.Policy},
+		Config: session.Config{
+			MaxQueued: l.Queue.MaxMessages, MaxQueuedBytes: int64(l.Queue.MaxBytes), Policy: l.Queue.Policy,
+			MaxShareQueued: l.MaxSharedQueued,
+		},
 		Store:    b.store,
 		Hold:     !volatile(b.store),
 		Counters: &session.Counters{},
 		Now:      time.Now,
+	}
+	if b.rates.queued != nil {
+		b.sessions.Keeps = b.rates.queued.take
 	}
 	b.metrics, b.listening = newMetrics(opts.Metrics, b), listen.NewMetrics(opts.Metrics)
 	b.mochi = newMochi(b)

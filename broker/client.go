@@ -40,6 +40,9 @@ type subscriber struct {
 	// allowed.
 	receive atomic.Pointer[auth.Principal]
 
+	// sharesLater says that what it holds of shared subscriptions will be shared out.
+	sharesLater atomic.Bool
+
 	mu    sync.Mutex
 	subs  map[string]topics.Option
 	ended bool // takes no more subscriptions
@@ -125,8 +128,11 @@ func (b *Broker) takeOver(c *connection) (present bool, due []*will) {
 	info := c.connect
 	cl := b.clients.acquire(info.clientID)
 	defer b.clients.release(cl)
+	// A clean start [MQTT-3.1.2-4], or somebody else: a session and what waits in it belong to
+	// the principal that began it.
+	anew := info.clean || cl.sub != nil && cl.owner != c.principal.Name
 	if old := cl.conn; old != nil { // [MQTT-3.1.4-3]
-		due = append(due, b.part(cl, old, willTakeOver(info.clean))...)
+		due = append(due, b.part(cl, old, willTakeOver(anew))...)
 		old.disconnect(reasonTakenOver)
 		b.metrics.takeovers.Inc()
 	}
@@ -135,9 +141,7 @@ func (b *Broker) takeOver(c *connection) (present bool, due []*will) {
 		cl.expires = nil
 	}
 	info.stored = info.expiry > 0 || c.will != nil || cl.will != nil || cl.sub != nil && cl.sub.session.Durable()
-	if cl.sub != nil && (info.clean || cl.owner != c.principal.Name) {
-		// A clean start [MQTT-3.1.2-4], or somebody else: a session and what waits in it
-		// belong to the principal that began it.
+	if cl.sub != nil && anew {
 		due = append(due, b.endSession(cl)...)
 	}
 	if cl.will != nil { // [MQTT-3.1.3-9] a new connection before the delay has passed
@@ -151,7 +155,7 @@ func (b *Broker) takeOver(c *connection) (present bool, due []*will) {
 		}
 	}
 	cl.conn, cl.expiry, cl.owner, c.sub = c, info.expiry, c.principal.Name, cl.sub
-	b.metrics.clients.Inc()
+	b.metrics.online.Add(1)
 	cl.sub.belongsTo(c.principal)
 	if present {
 		b.review(cl.sub) // policies may have changed while it was away
@@ -202,7 +206,7 @@ func (b *Broker) part(cl *client, c *connection, cause willCause) (due []*will) 
 	cl.conn = nil
 	cl.left = departure{time.Now(), c.departureReason()}
 	cl.sub.session.Detach(c)
-	b.metrics.clients.Dec()
+	b.metrics.online.Add(-1)
 	due = b.startWill(cl, c, cause)
 	if cl.expiry == 0 {
 		return append(due, b.endSession(cl)...)
@@ -210,21 +214,26 @@ func (b *Broker) part(cl *client, c *connection, cause willCause) (due []*will) 
 	now := time.Now()
 	b.keepSession(cl, now)
 	if cl.expiry != forever {
-		cl.expires = b.schedule.after(time.Duration(cl.expiry)*time.Second, func() { b.expire(cl, cl.sub) })
+		b.expireAt(cl, now.Add(time.Duration(cl.expiry)*time.Second))
 	}
 	return due
 }
 
-// expire ends a session that has been offline for its expiry interval.
-func (b *Broker) expire(cl *client, sub *subscriber) {
-	cl.mu.Lock()
-	var due []*will
-	if !cl.gone && cl.conn == nil && cl.sub == sub && sub != nil {
-		b.metrics.expired.Add(1)
-		due = b.endSession(cl)
-	}
-	b.clients.release(cl)
-	b.publishWills(due)
+// expireAt ends a client's session at a time, unless the client is back by then; the client
+// is locked. One that comes and goes again at that very moment has another time.
+func (b *Broker) expireAt(cl *client, at time.Time) {
+	var own *entry // set before the client is unlocked
+	own = b.schedule.at(at, func() {
+		cl.mu.Lock()
+		var due []*will
+		if cl.expires == own {
+			b.metrics.expired.Add(1)
+			due = b.endSession(cl)
+		}
+		b.clients.release(cl)
+		b.publishWills(due)
+	})
+	cl.expires = own
 }
 
 // endSession ends a client's session and leaves nothing of it behind: no

@@ -55,8 +55,8 @@ func (c *connection) onConnect(pk *packets.Packet) bool {
 	if !c.b.rates.connects.take(time.Now()) {
 		return c.refuseConnect(reasonConnectRate)
 	}
-	if r := c.authenticate(); r != reasonSuccess {
-		return c.refuseConnect(r)
+	if r, why := c.authenticate(); r != reasonSuccess {
+		return c.refuseConnectSaying(r, why)
 	}
 	if !c.b.rates.clients.take(info.clientID, time.Now()) {
 		return c.refuseConnect(reasonConnectRate)
@@ -105,7 +105,7 @@ func (c *connection) checkConnectPacket(pk *packets.Packet) reason {
 		return reasonBadAuthMethod // [MQTT-4.12.0-1]
 	case c.version == 5 && len(pk.Properties.AuthenticationData) > 0:
 		return reasonProtocolError
-	case c.version < 5 && p.ClientIdentifier == "" && !p.Clean: // [MQTT-3.1.3-8] of 3.1.1
+	case c.version < 5 && p.ClientIdentifier == "" && (!p.Clean || c.version == 3): // [MQTT-3.1.3-8] of 3.1.1
 		return reasonClientID
 	case len(p.ClientIdentifier) > c.b.limits.MaxClientID:
 		return reasonClientID
@@ -153,7 +153,7 @@ func grantKeepAlive(asked uint16, l *Limits) uint16 {
 // authenticateTimeout bounds how long methods may take.
 const authenticateTimeout = 10 * time.Second
 
-func (c *connection) authenticate() reason {
+func (c *connection) authenticate() (r reason, why string) {
 	ctx, cancel := context.WithTimeout(c.b.life(), authenticateTimeout)
 	defer cancel()
 	c.checked = c.b.rechecks.Load()
@@ -162,16 +162,16 @@ func (c *connection) authenticate() reason {
 	case err == nil && p != nil:
 		c.principal, c.origin.Principal = p, p.Name
 		c.who.Store(p)
-		return reasonSuccess
+		return reasonSuccess, ""
 	case errors.Is(err, auth.ErrTooMany):
-		return reasonConnectRate
+		return reasonConnectRate, ""
 	case errors.Is(err, auth.ErrRefused):
-		return reasonBadCredentials
+		return reasonBadCredentials, auth.Told(err)
 	case err == nil, errors.Is(err, auth.ErrNotMine):
-		return reasonNotAuthorized
+		return reasonNotAuthorized, ""
 	default:
 		c.b.log.Error().Err(err).Str("client", c.origin.ClientID).Msg("a client could not be authenticated")
-		return reasonServerUnavailable
+		return reasonServerUnavailable, ""
 	}
 }
 
@@ -198,30 +198,12 @@ func (c *connection) takeWill(pk *packets.Packet) (r reason, why string) {
 	m := &message.Message{
 		Topic: p.WillTopic, Payload: append([]byte{}, p.WillPayload...), QoS: p.WillQos, Retain: p.WillRetain, From: from,
 	}
-	if c.version == 5 {
-		m.Props = propertiesOf(&p.WillProperties)
-		if !propertiesFit(&m.Props, &c.b.limits) {
-			return reasonQuotaExceeded, ""
-		}
+	props := c.willProps
+	if m.Props = props.Properties; !propertiesFit(&m.Props, &c.b.limits) {
+		return reasonQuotaExceeded, ""
 	}
-	c.will = &will{message: m, delay: time.Duration(p.WillProperties.WillDelayInterval) * time.Second, of: c.principal}
+	c.will = &will{message: m, delay: time.Duration(props.delay) * time.Second, of: c.principal}
 	return reasonSuccess, ""
-}
-
-// propertiesOf takes over the properties of a will. Their strings are part of the
-// packet, which is this connection's own.
-func propertiesOf(p *packets.Properties) message.Properties {
-	out := message.Properties{
-		ContentType: p.ContentType, ResponseTopic: p.ResponseTopic,
-		Correlation: p.CorrelationData, Expiry: p.MessageExpiryInterval, HasExpiry: p.MessageExpiryInterval > 0,
-	}
-	if p.PayloadFormatFlag {
-		out.Format = message.FormatBytes + message.PayloadFormat(p.PayloadFormat&1)
-	}
-	for _, u := range p.User {
-		out.User = append(out.User, message.UserProperty{Key: u.Key, Value: u.Val})
-	}
-	return out
 }
 
 // hideFromMochi leaves of a CONNECT what mochi may see. A name that is used once
@@ -267,6 +249,7 @@ func (c *connection) refuseConnectSaying(r reason, why string) bool {
 	if b != nil {
 		_, _ = c.Conn.Write(b)
 	}
+	c.SetCloseCode(r.closeCode(), "")
 	_ = c.Conn.Close()
 	return false
 }

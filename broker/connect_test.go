@@ -72,6 +72,46 @@ func TestSessionPresent(t *testing.T) {
 	})
 }
 
+// In MQTT 3.1 the byte that says so elsewhere is reserved.
+func TestSessionPresentIsNotForMQTT31(t *testing.T) {
+	s := serve(t, setup{})
+	for range 2 {
+		p := s.raw(4)
+		p.write([]byte{0x10, 15, 0, 6, 'M', 'Q', 'I', 's', 'd', 'p', 3, 0, 0, 0, 0, 1, 'c'})
+		if p.want(packets.Connack).SessionPresent {
+			t.Error("Session Present")
+		}
+		p.bye()
+	}
+	if !s.connect(4, "c", persistent).ack.SessionPresent {
+		t.Error("the session was not kept")
+	}
+}
+
+// mosquitto's bridges set the highest bit of the version. They get no message back that
+// they have brought, and RETAIN as it was published.
+func TestBridge(t *testing.T) {
+	s := serve(t, setup{})
+	for version, name := range map[byte]string{0x83: "MQIsdp", 0x84: "MQTT"} {
+		bridge := s.raw(4)
+		b := append([]byte{0x10, byte(9 + len(name)), 0, byte(len(name))}, name...)
+		bridge.write(append(b, version, 2, 0, 0, 0, 1, 'b'))
+		bridge.wantCode(packets.Connack, 0)
+		bridge.subscribe("a", 1)
+		bridge.publish("a", "its own")
+		bridge.quiet()
+		other, pub := s.connect(4, "other"), s.connect(4, "pub")
+		other.subscribe("a", 0)
+		pub.publish("a", "retained", retain)
+		for p, retained := range map[*peer]bool{bridge: true, other: false} {
+			if got := p.wantMessage("a", "retained"); got.FixedHeader.Retain != retained {
+				t.Errorf("RETAIN %v", got.FixedHeader.Retain)
+			}
+		}
+		pub.publish("a", "", retain)
+	}
+}
+
 // Fault 16: an empty password is a password.
 func TestEmptyPasswordIsLegal(t *testing.T) {
 	each(t, func(t *testing.T, v byte) {

@@ -23,8 +23,10 @@ type connection struct {
 
 	// Known from CONNECT on.
 	version                byte
+	bridge                 bool            // it says that it is another broker
 	serial                 uint64          // names it to mochi
 	connect                *connectInfo    // what CONNECT said; nil after CONNACK
+	willProps              *willProperties // likewise
 	sub                    *subscriber     // the session; nil before CONNECT was accepted
 	principal              *auth.Principal // who it is
 	origin                 message.Origin  // of everything it publishes
@@ -107,6 +109,7 @@ func (c *connection) disconnectSaying(r reason, text string) {
 		packet := appendLength([]byte{packetDisconnect}, 1+len(props))
 		_, _ = c.Conn.Write(append(append(packet, byte(r)), props...)) // a full buffer: then it goes without
 	}
+	c.SetCloseCode(r.closeCode(), "")
 	_ = c.Conn.Close()
 	c.acks.close()
 }
@@ -143,16 +146,19 @@ func (c *connection) lags() {
 	if c.stall.timer != nil {
 		return
 	}
-	c.stall.timer = c.b.schedule.after(c.b.limits.SlowTimeout, c.tooSlow)
+	own := new(*entry)
+	*own = c.b.schedule.after(c.b.limits.SlowTimeout, func() { c.tooSlow(own) })
+	c.stall.timer = *own
 	if !c.Conn.Congested() { // it has drained just before, and nobody would stop the time
 		c.b.schedule.cancel(c.stall.timer)
 		c.stall.timer = nil
 	}
 }
 
-func (c *connection) tooSlow() {
+// tooSlow ends the connection, unless it has caught up at the very moment.
+func (c *connection) tooSlow(timer **entry) {
 	c.stall.Lock()
-	late := c.stall.timer != nil
+	late := c.stall.timer == *timer
 	c.stall.Unlock()
 	if late && !c.ended.Load() {
 		c.b.metrics.slowConsumers.Inc()

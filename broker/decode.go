@@ -18,6 +18,7 @@ type publish struct {
 // The faults of decoding.
 var (
 	errTruncated    = fault(reasonMalformed, "the packet ends too early")
+	errTooLong      = fault(reasonMalformed, "the packet is longer than its content")
 	errQoS3         = fault(reasonMalformed, "PUBLISH with QoS 3")                              // [MQTT-3.3.1-4]
 	errDupQoS0      = fault(reasonMalformed, "PUBLISH with DUP at QoS 0")                       // [MQTT-3.3.1-2]
 	errZeroID       = fault(reasonProtocolError, "packet identifier 0")                         // [MQTT-2.2.1-3]
@@ -47,19 +48,11 @@ func decodePublish(p *publish, first byte, b []byte, version byte) error {
 		}
 	}
 	if version >= 5 {
-		n := r.varint()
-		if r.err == nil && n > len(r.b) {
-			r.err = errTruncated
-		}
-		if r.err != nil {
-			return r.err
-		}
-		if n > 0 {
-			props := reader{b: r.b[:n]}
+		props := r.properties()
+		if len(props.b) > 0 {
 			if err := decodePublishProps(p, &props); err != nil {
 				return err
 			}
-			r.b = r.b[n:]
 		}
 	}
 	if r.err != nil {
@@ -81,38 +74,50 @@ func decodePublishProps(p *publish, r *reader) error {
 			seen[id] = true
 		}
 		switch id {
-		case propPayloadFormat:
-			v := r.byte()
-			if v > 1 {
-				return errPropertyVal
-			}
-			p.props.Format = message.FormatBytes + message.PayloadFormat(v)
-		case propMessageExpiry:
-			p.props.Expiry, p.props.HasExpiry = r.uint32(), true
-		case propContentType:
-			p.props.ContentType = r.string()
-		case propResponseTopic:
-			p.props.ResponseTopic = r.string()
-			if r.err == nil && message.ValidateTopic(p.props.ResponseTopic) != nil { // [MQTT-3.3.2-14]
-				return errPropertyVal
-			}
-		case propCorrelation:
-			p.props.Correlation = append([]byte{}, r.bytes()...)
 		case propTopicAlias:
 			p.alias = r.uint16()
 			if r.err == nil && p.alias == 0 { // [MQTT-3.3.2-8]
 				return fault(reasonTopicAlias, "topic alias 0")
 			}
-		case propUser:
-			k := r.string()
-			p.props.User = append(p.props.User, message.UserProperty{Key: k, Value: r.string()})
 		case propSubscriptionID:
 			return errSubID
 		default:
-			return errProperty
+			if !decodeMessageProp(&p.props, id, r) {
+				return errProperty
+			}
 		}
 	}
 	return r.err
+}
+
+// decodeMessageProp reads one of the properties that a message brings along, in a PUBLISH
+// or as a will, and reports whether id is one of them.
+func decodeMessageProp(p *message.Properties, id byte, r *reader) bool {
+	switch id {
+	case propPayloadFormat:
+		v := r.byte()
+		if v > 1 {
+			r.fail(errPropertyVal)
+		}
+		p.Format = message.FormatBytes + message.PayloadFormat(v)
+	case propMessageExpiry:
+		p.Expiry, p.HasExpiry = r.uint32(), true
+	case propContentType:
+		p.ContentType = r.string()
+	case propResponseTopic:
+		p.ResponseTopic = r.string()
+		if r.err == nil && message.ValidateTopic(p.ResponseTopic) != nil { // [MQTT-3.3.2-14]
+			r.fail(errPropertyVal)
+		}
+	case propCorrelation:
+		p.Correlation = append([]byte{}, r.bytes()...)
+	case propUser:
+		k := r.string()
+		p.User = append(p.User, message.UserProperty{Key: k, Value: r.string()})
+	default:
+		return false
+	}
+	return true
 }
 
 // The properties of a PUBLISH, and those of an acknowledgement.
@@ -126,65 +131,6 @@ const (
 	propTopicAlias     = 0x23
 	propUser           = 0x26
 	propReasonString   = 0x1F
-)
-
-// checkConnectProps finds what mochi's decoder lets pass in the properties of a
-// CONNECT: one that occurs twice, and values that are an error (MQTT 5, section 3.1.2.11).
-func checkConnectProps(r *reader) *packetError {
-	n := r.varint()
-	if r.err != nil || n > len(r.b) {
-		return errTruncated
-	}
-	p := reader{b: r.b[:n]}
-	var seen [256]bool
-	for len(p.b) > 0 {
-		id := p.byte()
-		if seen[id] && id != propUser {
-			return errPropertyRep
-		}
-		seen[id] = true
-		ok := true
-		switch id {
-		case propSessionExpiry:
-			p.uint32()
-		case propReceiveMaximum:
-			ok = p.uint16() > 0
-		case propMaximumPacketSize:
-			ok = p.uint32() > 0
-		case propTopicAliasMaximum:
-			p.uint16()
-		case propRequestProblemInfo, propRequestResponseInfo:
-			ok = p.byte() <= 1
-		case propUser:
-			p.text()
-			p.text()
-		case propAuthMethod:
-			p.text()
-		case propAuthData:
-			p.bytes()
-		default:
-			return errProperty
-		}
-		switch {
-		case p.err != nil:
-			return errTruncated
-		case !ok:
-			return errPropertyVal
-		}
-	}
-	return nil
-}
-
-// The properties of a CONNECT.
-const (
-	propSessionExpiry       = 0x11
-	propAuthMethod          = 0x15
-	propAuthData            = 0x16
-	propRequestProblemInfo  = 0x17
-	propRequestResponseInfo = 0x19
-	propReceiveMaximum      = 0x21
-	propTopicAliasMaximum   = 0x22
-	propMaximumPacketSize   = 0x27
 )
 
 // decodeAck takes a PUBACK, PUBREC, PUBREL or PUBCOMP apart.
@@ -228,33 +174,6 @@ func skipAckProps(r *reader) error {
 			r.text()
 		default:
 			return errProperty
-		}
-	}
-	return r.err
-}
-
-// checkSubscribe looks over the structure of a SUBSCRIBE before mochi decodes it:
-// mochi panics on a filter without its options byte and ignores reserved bits.
-func checkSubscribe(b []byte, version byte) error {
-	r := reader{b: b}
-	r.uint16()
-	if version >= 5 {
-		r.skip(r.varint())
-	}
-	for len(r.b) > 0 && r.err == nil {
-		r.bytes()
-		o := r.byte()
-		if r.err != nil {
-			return r.err
-		}
-		if version < 5 && o&0xFC != 0 || version >= 5 && o&0xC0 != 0 { // [MQTT-3.8.3-5], 3.1.1: [MQTT-3-8.3-4]
-			return errReservedBits
-		}
-		if o&3 == 3 {
-			return fault(reasonMalformed, "SUBSCRIBE with QoS 3")
-		}
-		if version >= 5 && o&0x30 == 0x30 {
-			return fault(reasonProtocolError, "SUBSCRIBE with Retain Handling 3")
 		}
 	}
 	return r.err

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/mochi-mqtt/server/v2/packets"
+
+	"github.com/topicwire/topicwire/broker"
 )
 
 // Fault 1: a client's own packet identifiers and ours are two worlds.
@@ -162,6 +164,43 @@ func TestOutboundAliasesEndWithTheConnection(t *testing.T) {
 			t.Errorf("alias %d for a client that takes none", got.Properties.TopicAlias)
 		}
 	}
+}
+
+// A client's topic aliases stand for what it set them to last, for each of its connections
+// anew, at every QoS. [MQTT-3.3.2-7] [MQTT-3.3.2-12]
+func TestInboundAliases(t *testing.T) {
+	s := serve(t, setup{limits: broker.Limits{MaxTopicAliases: 2}})
+	sub := s.connect(5, "sub")
+	sub.subscribe("#", 0)
+	aliased := func(topic, payload string, qos byte, id, n uint16) packets.Packet {
+		return publishPacket(topic, payload, qos, id, func(pk *packets.Packet) {
+			pk.Properties.TopicAlias, pk.Properties.TopicAliasFlag = n, true
+		})
+	}
+	pub, other := s.connect(5, "pub", persistent), s.connect(5, "other")
+	pub.send(aliased("one", "sets 2", 0, 0, 2))
+	pub.send(aliased("", "uses 2", 1, 1, 2))
+	pub.wantCode(packets.Puback, 0)
+	pub.send(aliased("two", "sets 1", 2, 1, 1))
+	pub.wantCode(packets.Pubrec, 0)
+	pub.send(aliased("three", "sets 2 anew", 0, 0, 2))
+	pub.send(aliased("", "uses 2", 0, 0, 2))
+	pub.send(aliased("", "uses 1", 0, 0, 1))
+	for _, want := range [][2]string{
+		{"one", "sets 2"}, {"one", "uses 2"}, {"two", "sets 1"}, {"three", "sets 2 anew"}, {"three", "uses 2"}, {"two", "uses 1"},
+	} {
+		if got := sub.wantMessage(want[0], want[1]); got.Properties.TopicAlias != 0 {
+			t.Errorf("the publisher's alias %d reaches a subscriber", got.Properties.TopicAlias)
+		}
+	}
+	pub.lose()
+	for _, p := range []*peer{s.connect(5, "pub", persistent), other} {
+		p.send(aliased("", "x", 0, 0, 2))
+		if code := p.wantClosed(); code != 0x94 {
+			t.Errorf("DISCONNECT %#x, want 0x94", code)
+		}
+	}
+	sub.quiet()
 }
 
 // Fault 5: 20,000 messages wait and arrive in order.

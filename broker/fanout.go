@@ -58,20 +58,26 @@ func (b *Broker) deliver(o *session.Outgoing, e *topics.Match[*subscriber], shar
 func (b *Broker) roomFor(m *message.Message, from *subscriber) bool {
 	found := b.index.Match(m.Topic)
 	for e := range found.Subscribers.All() {
-		if e.QoS > 0 && (!e.NoLocal || e.Subscriber != from) && !e.Subscriber.session.HasRoom(len(m.Payload)+len(m.Topic)) && e.Subscriber.mayReceive(m.Topic) {
+		if e.QoS > 0 && (!e.NoLocal || e.Subscriber != from) && !e.Subscriber.session.HasRoom(sizeOf(m)) && e.Subscriber.mayReceive(m.Topic) {
 			return false
 		}
 	}
 	for i := range found.Groups {
-		if !groupHasRoom(&found.Groups[i], len(m.Payload)+len(m.Topic)) {
+		if !b.groupHasRoom(&found.Groups[i], sizeOf(m)) {
 			return false
 		}
 	}
 	return true
 }
 
+// sizeOf is what a message counts as in a queue, without overhead.
+func sizeOf(m *message.Message) int { return len(m.Payload) + len(m.Topic) }
+
 // groupHasRoom reports whether some member of a group would take a message.
-func groupHasRoom(g *topics.Group[*subscriber], size int) bool {
+func (b *Broker) groupHasRoom(g *topics.Group[*subscriber], size int) bool {
+	if b.limits.MaxSharedQueued > 0 && b.sessions.ShareIsFull(shareName(g)) {
+		return false
+	}
 	for e := range g.Members.All() {
 		if e.QoS == 0 || e.Subscriber.session.HasRoom(size) {
 			return true

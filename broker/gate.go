@@ -107,7 +107,7 @@ func (b *Broker) completeConnack(c *connection, pk *packets.Packet) {
 	if info == nil || reason(pk.ReasonCode).failed() {
 		return
 	}
-	pk.SessionPresent = info.present
+	pk.SessionPresent = info.present && c.version > 3 // MQTT 3.1 has no such flag
 	if c.version < 5 {
 		return
 	}
@@ -138,7 +138,7 @@ func (b *Broker) completeConnack(c *connection, pk *packets.Packet) {
 func (g *gate) OnSessionEstablished(cl *mqtt.Client, _ packets.Packet) {
 	c, b := connectionOf(cl), g.b
 	info := c.connect
-	c.connect = nil
+	c.connect, c.willProps = nil, nil
 	c.Info().Request = nil // the handshake's headers are not needed any more
 	c.SetMaxPacketSize(b.limits.MaxPacketSize)
 	c.SetKeepAlive(keepAliveTimeout(info.keepAlive))

@@ -12,6 +12,7 @@ import (
 
 	"github.com/gorilla/websocket"
 	"github.com/mochi-mqtt/server/v2/packets"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/topicwire/topicwire/broker"
 	"github.com/topicwire/topicwire/broker/session"
@@ -19,14 +20,21 @@ import (
 	"github.com/topicwire/topicwire/message"
 )
 
-// What is queued is bounded, and the policy says what gives way.
+// What is queued is bounded, the policy says what gives way, and that is counted.
 func TestQueuePolicies(t *testing.T) {
+	if n := broker.DefaultLimits().Queue.MaxMessages; n != 100_000 {
+		t.Errorf("%d messages may wait by default, want 100000", n)
+	}
 	for _, c := range []struct {
 		policy      session.Policy
 		first, last int
 	}{{session.DropOldest, 10, 19}, {session.DropNewest, 0, 9}, {session.Refuse, 0, 9}} {
 		t.Run(string(c.policy), func(t *testing.T) {
-			s := serve(t, setup{limits: broker.Limits{Queue: broker.QueueLimits{MaxMessages: 10, Policy: c.policy}}})
+			reg := prometheus.NewRegistry()
+			s := serve(t, setup{
+				limits: broker.Limits{Queue: broker.QueueLimits{MaxMessages: 10, Policy: c.policy}},
+				opts:   broker.Options{Metrics: reg},
+			})
 			s.connect(5, "c", persistent).subscribeAndLeave("a", 1)
 			pub := s.connect(5, "pub")
 			for i := range 20 {
@@ -36,6 +44,13 @@ func TestQueuePolicies(t *testing.T) {
 					want = 0x97
 				}
 				pub.wantCode(packets.Puback, want)
+			}
+			counter := "topicwire_broker_dropped_queue_full_total"
+			if c.policy == session.Refuse { // its publisher knows
+				counter = "topicwire_broker_publishes_refused_total"
+			}
+			if n := metric(t, reg, counter); n != 10 {
+				t.Errorf("%s is %v, want 10", counter, n)
 			}
 			got := s.connect(5, "c", persistent)
 			for i := c.first; i <= c.last; i++ {

@@ -96,6 +96,14 @@ func TestSessionBelongsToItsPrincipal(t *testing.T) {
 		t.Error("another principal's session was resumed")
 	}
 	eve.quiet()
+	// Her session ends with that, also when she is there: her will does not wait.
+	watch := s.connect(5, "watch")
+	watch.subscribe("w", 0)
+	s.connect(5, "d", persistent, user("ada"), withWill("w", "ada", willDelay(100)))
+	if s.connect(5, "d", persistent, user("eve")).ack.SessionPresent {
+		t.Error("another principal's session was taken over")
+	}
+	watch.wantMessage("w", "ada")
 }
 
 // What a method learns about a client reaches the messages it publishes.

@@ -15,8 +15,8 @@ type metrics struct {
 	connects      atomic.Int64 // CONNECT packets that were accepted
 	throttled     atomic.Int64 // messages beyond a rate
 	expired       atomic.Int64 // sessions whose client stayed away
+	online        atomic.Int64 // clients connected now
 
-	clients            prometheus.Gauge
 	takeovers          prometheus.Counter
 	refusedConnects    prometheus.Counter
 	credentialsExpired prometheus.Counter
@@ -38,7 +38,6 @@ func newMetrics(reg prometheus.Registerer, b *Broker) *metrics {
 		return c
 	}
 	m := &metrics{
-		clients:            prometheus.NewGauge(prometheus.GaugeOpts{Name: "topicwire_broker_clients", Help: "Clients connected now."}),
 		takeovers:          counter("takeovers_total", "Connections ended because the client connected again."),
 		refusedConnects:    counter("connects_refused_total", "CONNECT packets answered with an error."),
 		credentialsExpired: counter("credentials_expired_total", "Connections ended because what they authenticated with was not valid any more."),
@@ -51,22 +50,22 @@ func newMetrics(reg prometheus.Registerer, b *Broker) *metrics {
 		sharedRedeliveries: counter("shared_redeliveries_total", "Messages of shared subscriptions given to another member."),
 		notKept:            counter("publishes_not_kept_total", "Messages of clients that were refused after all, because the store could not keep them."),
 	}
-	reg.MustRegister(m.clients)
 	s := b.sessions.Counters
 	read := func(name, help string, v *atomic.Int64) {
 		reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "topicwire_broker_" + name, Help: help},
 			func() float64 { return float64(v.Load()) }))
 	}
 	read("messages_received_total", "PUBLISH packets from clients.", &m.received)
-	read("messages_received_bytes", "Payload bytes of PUBLISH packets from clients.", &m.receivedBytes)
+	read("messages_received_bytes_total", "Payload bytes of PUBLISH packets from clients.", &m.receivedBytes)
 	read("packets_received_total", "MQTT packets of every type from clients.", &m.packets)
 	read("connects_total", "CONNECT packets that were accepted.", &m.connects)
 	read("publishes_throttled_total", "Messages from clients that were not taken because there were too many a second.", &m.throttled)
 	read("sessions_expired_total", "Sessions that ended because their client stayed away.", &m.expired)
 	read("messages_sent_total", "PUBLISH packets to clients.", &s.Sent)
-	read("messages_sent_bytes", "Payload bytes of PUBLISH packets to clients.", &s.SentBytes)
+	read("messages_sent_bytes_total", "Payload bytes of PUBLISH packets to clients.", &s.SentBytes)
 	read("dropped_qos0_total", "QoS 0 messages dropped because the client reads too slowly.", &s.DroppedQoS0)
 	read("dropped_queue_full_total", "QoS 1 and 2 messages dropped because the client's queue was full.", &s.DroppedQueue)
+	read("dropped_queued_rate_total", "QoS 1 and 2 messages dropped because more came for clients that are away than may be kept a second.", &s.DroppedRate)
 	read("dropped_expired_total", "Messages dropped because they expired while they waited.", &s.Expired)
 	read("dropped_too_large_total", "Messages not sent because they exceed the client's Maximum Packet Size.", &s.TooLarge)
 	read("dropped_session_ended_total", "Messages given up because the session ended.", &s.Abandoned)
@@ -74,6 +73,7 @@ func newMetrics(reg prometheus.Registerer, b *Broker) *metrics {
 	gauge := func(name, help string, v func() float64) {
 		reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "topicwire_broker_" + name, Help: help}, v))
 	}
+	gauge("clients", "Clients connected now.", func() float64 { return float64(m.online.Load()) })
 	gauge("queued_messages", "Messages that wait for clients now.", func() float64 { return float64(s.Queued.Load()) })
 	gauge("inflight_messages", "Messages sent and not acknowledged now.", func() float64 { return float64(s.Inflight.Load()) })
 	gauge("sessions", "Sessions, connected or not.", func() float64 { return float64(b.clients.len()) })

@@ -21,17 +21,16 @@ func (c *connection) onPublish(p *publish) error {
 	if err != nil {
 		return err
 	}
-	if c.version >= 5 && p.qos > 0 && c.acks.waiting()+c.sub.session.Unreleased() >= b.limits.MaxInflight &&
-		(p.qos != 2 || !p.dup) { // [MQTT-3.3.4-9]
+	if p.qos > 0 && !c.acks.begin(p) {
 		return fault(reasonReceiveMaximum, "more unacknowledged messages than Receive Maximum allows")
 	}
 	b.metrics.received.Add(1)
 	b.metrics.receivedBytes.Add(int64(len(p.payload)))
-	if c.tooManyPublishes() {
-		return c.discard(p)
-	}
 	if p.qos == 2 && !c.arrives(p) {
 		return nil
+	}
+	if c.tooManyPublishes() {
+		return c.discard(p)
 	}
 	if r, why := c.objection(p, topic); r != reasonSuccess {
 		b.metrics.refusedPublishes.Inc()

@@ -237,6 +237,13 @@ func TestPendingThatFails(t *testing.T) {
 	five.send(publishPacket("a", "x", 1, 1))
 	(<-p)(refusal(0x97))
 	five.wantCode(packets.Puback, 0x97)
+	for code, want := range map[byte]byte{0x95: 0x97, 0x88: 0x83} { // PUBACK and PUBREC have no such code
+		for qos, kind := range map[byte]byte{1: packets.Puback, 2: packets.Pubrec} {
+			five.send(publishPacket("a", "x", qos, 1))
+			(<-p)(refusal(code))
+			five.wantCode(kind, want)
+		}
+	}
 	three := s.connect(4, "three")
 	three.send(publishPacket("a", "x", 1, 1))
 	(<-p)(errors.New("disk full"))

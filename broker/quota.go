@@ -75,5 +75,8 @@ func (c *connection) discard(p *publish) error {
 	if c.version >= 5 || p.qos == 0 {
 		return c.refuse(p, reasonQuotaExceeded, "", false)
 	}
+	if p.qos == 2 {
+		c.sub.session.Arrived(p.id, byte(reasonQuotaExceeded))
+	}
 	return nil
 }

@@ -124,12 +124,13 @@ func (s *buckets) take(key string, now time.Time) bool {
 // rates are the limits that all clients share.
 type rates struct {
 	connects, publishes, retained *bucket
+	queued                        *bucket  // messages kept for clients that are away
 	clients                       *buckets // connects by client identifier
 }
 
 func newRates(l *RateLimits) rates {
 	return rates{
 		connects: newBucket(l.ConnectRate), publishes: newBucket(l.PublishRate), retained: newBucket(l.RetainedRate),
-		clients: newBuckets(l.ConnectRatePerClient),
+		queued: newBucket(l.QueuedRate), clients: newBuckets(l.ConnectRatePerClient),
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/topicwire/topicwire/broker"
 	"github.com/topicwire/topicwire/broker/listen"
+	"github.com/topicwire/topicwire/broker/session"
 )
 
 // The profile has the values of AWS IoT Core's quota page.
@@ -34,9 +35,9 @@ func TestProfileHasTheValuesOfAWS(t *testing.T) {
 	want.RateLimits = broker.RateLimits{
 		PublishRatePerClient: 100, ThroughputPerClient: 512 * 1024,
 		ConnectRatePerClient: 1, ConnectRate: 3000, PublishRate: 20_000,
-		RetainedRate: 500, RetainedRatePerTopic: 1,
+		RetainedRate: 500, RetainedRatePerTopic: 1, QueuedRate: 500,
 		MaxContentType: 256, MaxCorrelationData: 8192, MaxUserProperties: 8192,
-		MaxTotalSubscriptions: 500_000, MaxSharedGroups: 100, MaxSharedMembers: 100,
+		MaxTotalSubscriptions: 500_000, MaxSharedGroups: 100, MaxSharedMembers: 100, MaxSharedQueued: 500_000,
 		MaxWebSocketLifetime: 24 * time.Hour,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -230,6 +231,49 @@ func TestSubscriptionLimitsOfAllClients(t *testing.T) {
 	}
 }
 
+// What may be kept for clients that are away: so much a second of all, and so much of one
+// shared subscription.
+func TestQueueLimitsOfAllClients(t *testing.T) {
+	reg := prometheus.NewRegistry()
+	s := serve(t, setup{limits: broker.Limits{RateLimits: broker.RateLimits{QueuedRate: 0.01}}, opts: broker.Options{Metrics: reg}})
+	s.connect(5, "c", persistent).subscribeAndLeave("a", 1)
+	pub := s.connect(5, "pub")
+	pub.publishMany("a", 1, 3)
+	c := s.connect(5, "c", persistent)
+	c.wantMessage("a", "0")
+	c.quiet()
+	if n := metric(t, reg, "topicwire_broker_dropped_queued_rate_total"); n != 2 {
+		t.Errorf("%v are counted as dropped, want 2", n)
+	}
+	pub.publish("a", "live") // it is there: there is no limit
+	c.wantMessage("a", "live")
+
+	for _, policy := range []session.Policy{session.DropOldest, session.Refuse} {
+		s := serve(t, setup{limits: broker.Limits{Queue: broker.QueueLimits{Policy: policy}, RateLimits: broker.RateLimits{MaxSharedQueued: 4}}})
+		for _, id := range []string{"1", "2"} {
+			s.connect(5, id, persistent).subscribeAndLeave("$share/g/a", 1)
+		}
+		pub := s.connect(5, "pub")
+		for i := range 6 {
+			pub.send(publishPacket("a", fmt.Sprint(i), 1, 1))
+			want := byte(0)
+			if policy == session.Refuse && i >= 4 {
+				want = 0x97
+			}
+			pub.wantCode(packets.Puback, want)
+		}
+		got := map[string]bool{}
+		c := s.connect(5, "1", persistent)
+		for range 4 {
+			got[string(c.want(packets.Publish).Payload)] = true
+		}
+		c.quiet()
+		if len(got) != 4 || got["4"] || got["5"] {
+			t.Errorf("%s: got %v, want the first four", policy, got)
+		}
+	}
+}
+
 // AWS ends WebSocket connections after a day.
 func TestWebSocketLifetime(t *testing.T) {
 	s := serve(t, setup{limits: broker.Limits{RateLimits: broker.RateLimits{MaxWebSocketLifetime: time.Second}}})
@@ -283,6 +327,8 @@ func TestRateLimitsCheck(t *testing.T) {
 	}{
 		{broker.RateLimits{PublishRatePerClient: -1}, "publish_rate_per_client"},
 		{broker.RateLimits{ThroughputPerClient: 10}, "throughput_per_client"},
+		{broker.RateLimits{QueuedRate: -1}, "queued_rate"},
+		{broker.RateLimits{MaxSharedQueued: -1}, "max_shared_queued"},
 		{broker.RateLimits{MaxWebSocketLifetime: time.Millisecond}, "max_websocket_lifetime"},
 	} {
 		var paths []string

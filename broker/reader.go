@@ -18,14 +18,6 @@ func (r *reader) fail(err error) {
 	r.b = nil
 }
 
-func (r *reader) skip(n int) {
-	if n > len(r.b) {
-		r.fail(errTruncated)
-		return
-	}
-	r.b = r.b[n:]
-}
-
 func (r *reader) byte() byte {
 	if len(r.b) < 1 {
 		r.fail(errTruncated)
@@ -68,6 +60,28 @@ func (r *reader) varint() int {
 	}
 	r.fail(fault(reasonMalformed, "a variable byte integer is too long"))
 	return 0
+}
+
+// properties reads the length of a list of properties and gives a reader for the list.
+func (r *reader) properties() reader {
+	n := r.varint()
+	if n > len(r.b) {
+		r.fail(errTruncated)
+	}
+	if r.err != nil {
+		return reader{err: r.err}
+	}
+	list := reader{b: r.b[:n]}
+	r.b = r.b[n:]
+	return list
+}
+
+// end is the first error, or that something is left.
+func (r *reader) end() error {
+	if len(r.b) > 0 {
+		r.fail(errTooLong)
+	}
+	return r.err
 }
 
 // bytes reads binary data, without copying it.

@@ -3,6 +3,7 @@ package broker
 import (
 	"errors"
 
+	"github.com/gorilla/websocket"
 	"github.com/mochi-mqtt/server/v2/packets"
 
 	"github.com/topicwire/topicwire/broker/listen"
@@ -91,5 +92,24 @@ func endReason(err error) (r reason, ok bool) {
 		return reasonQuotaExceeded, true
 	default:
 		return 0, false
+	}
+}
+
+// closeCode is the code of the close frame with which a WebSocket connection ends for a
+// reason (RFC 6455, section 7.4.1).
+func (r reason) closeCode() int {
+	switch r {
+	case reasonShuttingDown:
+		return websocket.CloseGoingAway
+	case reasonMalformed, reasonProtocolError, reasonReceiveMaximum, reasonTopicInvalid, reasonTopicAlias:
+		return websocket.CloseProtocolError
+	case reasonPacketTooLarge:
+		return websocket.CloseMessageTooBig
+	case reasonBadCredentials, reasonNotAuthorized, reasonKeepAlive, reasonQuotaExceeded, reasonAdministrative:
+		return websocket.ClosePolicyViolation
+	case reasonImplementation:
+		return websocket.CloseInternalServerErr
+	default:
+		return websocket.CloseNormalClosure
 	}
 }

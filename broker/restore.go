@@ -25,8 +25,7 @@ func (b *Broker) restore(ctx context.Context) error {
 		cl.mu.Lock()
 		b.resumeReplays(cl)
 		if cl.sub != nil && cl.expiry != forever && cl.expires == nil {
-			sub := cl.sub
-			cl.expires = b.schedule.at(now.Add(time.Duration(cl.expiry)*time.Second), func() { b.expire(cl, sub) }) //nolint:contextcheck // runs later
+			b.expireAt(cl, now.Add(time.Duration(cl.expiry)*time.Second)) //nolint:contextcheck // runs later
 		}
 		cl.mu.Unlock()
 	}
@@ -90,7 +89,6 @@ func (b *Broker) restoreSession(cl *client, c *store.Change) {
 		cl.sub.session.Interrupted()
 	}
 	if cl.expiry != forever && !c.Session.Left.IsZero() {
-		sub := cl.sub
-		cl.expires = b.schedule.at(c.Session.Left.Add(time.Duration(cl.expiry)*time.Second), func() { b.expire(cl, sub) })
+		b.expireAt(cl, c.Session.Left.Add(time.Duration(cl.expiry)*time.Second))
 	}
 }

@@ -92,12 +92,6 @@ func (s *connections) remove(c *connection) {
 	delete(s.all, c)
 }
 
-func (s *connections) len() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.all)
-}
-
 // list is those that are open now.
 func (s *connections) list() []*connection {
 	s.mu.Lock()

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"slices"
 	"time"
 
 	"github.com/topicwire/topicwire/broker/session"
@@ -13,13 +14,14 @@ import (
 // session outlives its connection. It reports whether somebody has it.
 func (b *Broker) deliverShared(o *session.Outgoing, g *topics.Group[*subscriber], not *subscriber) bool {
 	share := ""
+	var tried *subscriber
 	for range 3 { // a member may go offline between the choice and the delivery
-		e := b.choose(g, not, o.Message)
+		e := b.choose(g, not, tried, o.Message)
 		if e == nil {
 			return false
 		}
 		if o.Message.QoS > 0 && e.QoS > 0 && share == "" {
-			share = "$share/" + g.Name + "/" + g.Filter
+			share = shareName(g)
 		}
 		switch b.deliver(o, e, share) {
 		case session.Sent:
@@ -29,27 +31,35 @@ func (b *Broker) deliverShared(o *session.Outgoing, g *topics.Group[*subscriber]
 				b.queuedOffline(g, e.Subscriber, share)
 			}
 			return true
-		case session.Dropped, session.Refused:
+		case session.Refused:
 			return false
+		case session.Dropped: // it is behind, or takes no packet of that size: another one may
+			tried = e.Subscriber
 		case session.Gone:
 		}
 	}
 	return false
 }
 
+// shareName is a shared subscription as clients write it.
+func shareName(g *topics.Group[*subscriber]) string { return "$share/" + g.Name + "/" + g.Filter }
+
 // choose picks the member of a group that is to get the next message. Equal ones
 // take turns.
-func (b *Broker) choose(g *topics.Group[*subscriber], not *subscriber, m *message.Message) *topics.Match[*subscriber] {
+func (b *Broker) choose(g *topics.Group[*subscriber], not, tried *subscriber, m *message.Message) *topics.Match[*subscriber] {
 	n := g.Members.Len()
 	start := int(b.turn.Add(1) % uint64(n))
 	var best *topics.Match[*subscriber]
 	bestLoad, bestOnline := 0, false
 	for i := range n {
 		e := g.Members.At((start + i) % n)
-		if e.Subscriber == not {
+		if e.Subscriber == not || e.Subscriber == tried {
 			continue
 		}
 		online := e.Subscriber.session.Online()
+		if not != nil && !e.Subscriber.session.HasRoom(sizeOf(m)) {
+			continue // what waits with another member is not to be dropped from its queue
+		}
 		if best != nil && bestOnline && !online || !online && (m.QoS == 0 || e.QoS == 0 || not != nil) {
 			continue
 		}
@@ -119,31 +129,60 @@ func (b *Broker) shareOut(sub *subscriber) {
 
 func (b *Broker) shareOutIf(sub *subscriber, which func(share string) bool) {
 	var back []session.Loose
+	var full []string // shares whose members have no room: what follows waits too, in order
 	loose := sub.session.TakeShared(which)
 	for i := range loose {
 		l := &loose[i]
-		if !b.giveAway(sub, l) {
+		if slices.Contains(full, l.Share) {
 			back = append(back, *l)
 			continue
 		}
-		sub.session.GivenAway(l)
-		b.metrics.sharedRedeliveries.Inc()
+		given, noRoom := b.giveAway(sub, l)
+		if given {
+			sub.session.GivenAway(l)
+			b.metrics.sharedRedeliveries.Inc()
+			continue
+		}
+		back = append(back, *l)
+		if noRoom {
+			full = append(full, l.Share)
+		}
 	}
 	if len(back) > 0 {
 		sub.session.PutBack(back)
 	}
+	if len(full) > 0 && !sub.sharesLater.Swap(true) {
+		b.schedule.after(shareAgain, func() {
+			b.background.Go(func() {
+				sub.sharesLater.Store(false)
+				b.shareOut(sub)
+			})
+		})
+	}
 }
 
-func (b *Broker) giveAway(sub *subscriber, l *session.Loose) bool {
+// shareAgain is how long what a member holds waits for room in the queues of the others.
+const shareAgain = time.Second
+
+// giveAway gives what another member has held to one that is online. noRoom tells that
+// there is one, and its queue is full at the moment.
+func (b *Broker) giveAway(sub *subscriber, l *session.Loose) (given, noRoom bool) {
 	found := b.index.Match(l.Message.Topic)
 	for i := range found.Groups {
 		g := &found.Groups[i]
-		if "$share/"+g.Name+"/"+g.Filter != l.Share {
+		if shareName(g) != l.Share {
 			continue
 		}
 		o := b.fan.Begin(l.Message, time.Now())
 		defer b.fan.End(o)
-		return b.deliverShared(o, g, sub)
+		if b.deliverShared(o, g, sub) {
+			return true, false
+		}
+		for e := range g.Members.All() {
+			if s := e.Subscriber.session; e.Subscriber != sub && s.Online() && !s.HasRoom(sizeOf(l.Message)) {
+				return false, true
+			}
+		}
 	}
-	return false
+	return false, false
 }

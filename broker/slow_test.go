@@ -19,7 +19,11 @@ import (
 func TestStuckSubscriberHoldsUpNobody(t *testing.T) {
 	each(t, func(t *testing.T, v byte) {
 		t.Helper()
-		s := serve(t, setup{limits: broker.Limits{WriteBuffer: 256 << 10, ShutdownTimeout: time.Second}})
+		reg := prometheus.NewRegistry()
+		s := serve(t, setup{
+			limits: broker.Limits{WriteBuffer: 256 << 10, ShutdownTimeout: time.Second},
+			opts:   broker.Options{Metrics: reg},
+		})
 		for i, qos := range []byte{0, 1, 2} {
 			s.connect(v, "stuck"+strconv.Itoa(i)).subscribe("a", qos)
 		}
@@ -34,6 +38,9 @@ func TestStuckSubscriberHoldsUpNobody(t *testing.T) {
 			}
 		}
 		one.quiet()
+		if metric(t, reg, "topicwire_broker_dropped_qos0_total") == 0 || metric(t, reg, "topicwire_broker_queued_messages") == 0 {
+			t.Error("QoS 0 was not dropped, or QoS 1 and 2 did not wait")
+		}
 		if err := s.stop(); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 			t.Error(err)
 		}

@@ -184,6 +184,9 @@ func (c *connection) handleRare(first byte, body []byte) error {
 		}
 		return c.onSubscribe(&pk)
 	case packets.Unsubscribe:
+		if err := checkUnsubscribe(body, c.version); err != nil {
+			return err
+		}
 		if err := pk.UnsubscribeDecode(bytes.Clone(body)); err != nil {
 			return err
 		}
@@ -195,6 +198,9 @@ func (c *connection) handleRare(first byte, body []byte) error {
 		_, err := c.Write([]byte{packetPingresp, 0}) // [MQTT-3.12.4-1]
 		return err
 	default:
+		if err := checkDisconnect(body, c.version); err != nil {
+			return err
+		}
 		if err := pk.DisconnectDecode(body); err != nil {
 			return err
 		}
@@ -208,8 +214,9 @@ func (c *connection) handleRare(first byte, body []byte) error {
 // packetPingresp is the first byte of a PINGRESP.
 const packetPingresp = 0xD0
 
-// checkConnect answers protocol names and versions that are not ours; mochi would
-// not answer at all, or with a code of the wrong version. [MQTT-3.1.2-1] [MQTT-3.1.2-2]
+// checkConnect looks over the CONNECT and answers what is wrong with it; mochi would not
+// answer at all, or with a code of the wrong version. [MQTT-3.1.2-1] [MQTT-3.1.2-2]
+// [MQTT-3.1.4-1]
 func (c *connection) checkConnect(packet []byte) error {
 	body := packet[1:]
 	for len(body) > 1 && body[0]&0x80 != 0 {
@@ -224,25 +231,40 @@ func (c *connection) checkConnect(packet []byte) error {
 	if r.err != nil {
 		return r.err
 	}
+	if version&bridgeBit != 0 {
+		version &^= bridgeBit
+		packet[len(packet)-len(r.b)-1] = version // mochi does not know it
+		c.bridge = true
+	}
 	switch {
-	case name == "MQTT" && version == 5:
+	case name == "MQTT" && (version == 4 || version == 5), name == "MQIsdp" && version == 3:
 		c.version = version
-		r.skip(3) // flags, keep alive
-		if err := checkConnectProps(&r); err != nil {
-			_, _ = c.Conn.Write([]byte{0x20, 3, 0, byte(err.reason), 0})
-			return err
-		}
-		return nil
-	case name == "MQTT" && version == 4, name == "MQIsdp" && version == 3:
-		c.version = version
-		return nil
 	case name == "MQTT" && version > 5:
 		_, _ = c.Conn.Write([]byte{0x20, 3, 0, byte(reasonUnsupportedVersion), 0})
 	case name == "MQTT", name == "MQIsdp":
 		_, _ = c.Conn.Write([]byte{0x20, 2, 0, connack3Version})
 	}
-	return fault(reasonUnsupportedVersion, "protocol "+name+" is not supported in this version")
+	if c.version == 0 {
+		return fault(reasonUnsupportedVersion, "protocol "+name+" is not supported in this version")
+	}
+	flags := r.byte()
+	r.uint16() // keep alive
+	w, err := checkConnectPayload(&r, flags, version)
+	if err != nil {
+		if why, ok := endReason(err); ok && version >= 5 {
+			_, _ = c.Conn.Write([]byte{0x20, 3, 0, byte(why), 0})
+		}
+		return err
+	}
+	if flags&flagWill != 0 {
+		c.willProps = &w
+	}
+	return nil
 }
+
+// bridgeBit is set in the version by mosquitto's bridges, so that a server knows them as
+// such: see onSubscribe.
+const bridgeBit = 0x80
 
 // onAck takes the acknowledgements. The lower half of their first byte is fixed.
 // [MQTT-3.6.1-1], 2.1.3
@@ -272,6 +294,7 @@ func (c *connection) onAck(first byte, body []byte) error {
 // the store has forgotten it: remembered after a restart, it would make a repetition of
 // the next message that has it.
 func (c *connection) onPubrel(id uint16) {
+	c.acks.makeRoom()
 	why := reasonSuccess
 	if !c.sub.session.Release(id) {
 		why = reasonIDNotFound

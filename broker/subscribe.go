@@ -22,12 +22,9 @@ func (c *connection) onSubscribe(pk *packets.Packet) error {
 	if len(pk.Filters) == 0 { // [MQTT-3.8.3-2]
 		return fault(reasonProtocolError, "SUBSCRIBE without a topic filter")
 	}
-	id, err := subscriptionID(pk.Properties.SubscriptionIdentifier)
-	if err != nil {
-		return err
-	}
+	id := subscriptionID(pk)
 	codes := make([]byte, len(pk.Filters))
-	var denied, granted []string
+	var denied, granted []string // denied: why
 	replays := make([]func(), 0, len(pk.Filters))
 	var shares []string // shared subscriptions that are new
 	for i := range pk.Filters {
@@ -40,7 +37,7 @@ func (c *connection) onSubscribe(pk *packets.Packet) error {
 			if r == reasonNotAuthorized && c.version < 5 && c.b.closesDenied() {
 				return fault(r, "a SUBSCRIBE that is not allowed")
 			}
-			if why != "" {
+			if why != "" && len(denied) < maxDenied {
 				denied = append(denied, why)
 			}
 			codes[i] = byte(r)
@@ -53,6 +50,9 @@ func (c *connection) onSubscribe(pk *packets.Packet) error {
 			QoS: min(f.Qos, byte(*c.b.limits.MaxQoS)), NoLocal: f.NoLocal, RetainAsPublished: f.RetainAsPublished,
 			RetainHandling: f.RetainHandling, ID: id,
 		}
+		if c.bridge && c.version < 5 { // what a bridge of MQTT 5 would ask for itself
+			o.NoLocal, o.RetainAsPublished = !shared, true
+		}
 		codes[i] = o.QoS
 		existed, replay := c.sub.subscribe(c.b, f.Filter, o, !shared)
 		granted = append(granted, f.Filter)
@@ -63,7 +63,7 @@ func (c *connection) onSubscribe(pk *packets.Packet) error {
 			replays = append(replays, func() { c.b.replay(c.sub, f.Filter, o) })
 		}
 	}
-	c.answer(packetSuback, pk.PacketID, codes, c.reasonString(strings.Join(denied, "; ")), replays...)
+	c.answer(packetSuback, pk.PacketID, codes, c.reasonString(strings.Join(denied, "; ")), len(granted) > 0, replays...)
 	for _, filter := range granted { // policies may have changed between the check and the subscription
 		if !c.principal.MayAll(auth.Subscribe) && !c.principal.DecideSubscribe(filter).Allowed {
 			c.sub.unsubscribe(c.b, filter)
@@ -74,38 +74,36 @@ func (c *connection) onSubscribe(pk *packets.Packet) error {
 	return nil
 }
 
+// maxDenied bounds how many refusals the reason string of one SUBACK explains.
+const maxDenied = 10
+
 // subscriptionID is the identifier of a SUBSCRIBE; 0 = none. (MQTT 5, 3.8.2.1.2)
-func subscriptionID(ids []int) (uint32, error) {
-	switch {
-	case len(ids) == 0:
-		return 0, nil
-	case len(ids) > 1:
-		return 0, errPropertyRep
-	case ids[0] < 1 || ids[0] > 268_435_455:
-		return 0, fault(reasonProtocolError, "subscription identifier 0")
+func subscriptionID(pk *packets.Packet) uint32 {
+	if ids := pk.Properties.SubscriptionIdentifier; len(ids) > 0 {
+		return uint32(ids[0]) // one, and legal: see checkSubscribe
 	}
-	return uint32(ids[0]), nil
+	return 0
 }
 
 // mayNotSubscribe is why the client may not have its i-th filter.
 func (c *connection) mayNotSubscribe(filter string, i int) (r reason, why string) {
 	l := &c.b.limits
-	_, rest, _ := message.SplitShare(filter)
+	share, rest, _ := message.SplitShare(filter)
 	switch {
-	case message.ValidateFilter(filter) != nil, !fits(rest, l):
+	case message.ValidateFilter(filter) != nil, !fits(rest, l), len(share) > l.MaxTopicLength:
 		return reasonFilterInvalid, ""
 	case l.MaxFilters > 0 && i >= l.MaxFilters:
 		return reasonQuotaExceeded, ""
 	case c.sub.isFull(filter, l.MaxSubscriptions), !c.b.takesSubscription(c.sub, filter):
 		return reasonQuotaExceeded, ""
-	case strings.HasPrefix(rest, basicIngest):
-		return reasonNotAuthorized, "nobody may subscribe to " + basicIngest + "...: it is for rules"
 	}
-	if c.principal.MayAll(auth.Subscribe) {
-		return reasonSuccess, ""
+	if never := MayNever(auth.Subscribe, filter); never != "" {
+		return reasonNotAuthorized, never
 	}
-	if d := c.principal.DecideSubscribe(filter); !d.Allowed {
-		return reasonNotAuthorized, c.denied(d)
+	if !c.principal.MayAll(auth.Subscribe) {
+		if d := c.principal.DecideSubscribe(filter); !d.Allowed {
+			return reasonNotAuthorized, c.denied(d)
+		}
 	}
 	if c.sub.session.Durable() {
 		if err := c.b.store.Err(); err != nil {
@@ -115,8 +113,14 @@ func (c *connection) mayNotSubscribe(filter string, i int) (r reason, why string
 	return reasonSuccess, ""
 }
 
-// replay sends the retained messages of a filter.
+// replay sends the retained messages of a filter, unless the client has unsubscribed
+// meanwhile.
 func (b *Broker) replay(s *subscriber, filter string, o topics.Option) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, there := s.subs[filter]; !there {
+		return
+	}
 	var ids []uint32
 	if o.ID != 0 {
 		ids = []uint32{o.ID}
@@ -170,7 +174,7 @@ func (c *connection) onUnsubscribe(pk *packets.Packet) error {
 	if c.version < 5 {
 		codes = nil // an UNSUBACK of 3.1.1 says nothing
 	}
-	c.answer(packetUnsuback, pk.PacketID, codes, c.reasonString(""))
+	c.answer(packetUnsuback, pk.PacketID, codes, c.reasonString(""), len(removed) > 0)
 	c.unsubscribed(removed)
 	return nil
 }
@@ -181,9 +185,9 @@ const (
 	packetUnsuback = 0xB0
 )
 
-// answer sends a SUBACK or UNSUBACK, once the subscriptions of a session that
-// outlives its connection are durable.
-func (c *connection) answer(first byte, id uint16, codes, props []byte, then ...func()) {
+// answer sends a SUBACK or UNSUBACK, once what has changed in a session that outlives its
+// connection is durable.
+func (c *connection) answer(first byte, id uint16, codes, props []byte, changed bool, then ...func()) {
 	if c.version < 5 {
 		props = nil
 	}
@@ -191,7 +195,7 @@ func (c *connection) answer(first byte, id uint16, codes, props []byte, then ...
 	b := appendLength(append(make([]byte, 0, n+5), first), n)
 	b = append(append(b, byte(id>>8), byte(id)), props...)
 	b = append(b, codes...)
-	if !c.sub.session.Durable() {
+	if !changed || !c.sub.session.Durable() {
 		c.say(b, then)
 		return
 	}

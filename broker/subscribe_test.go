@@ -3,6 +3,7 @@ package broker_test
 import (
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/mochi-mqtt/server/v2/packets"
 
 	"github.com/topicwire/topicwire/broker"
+	"github.com/topicwire/topicwire/broker/session"
 )
 
 // Fault 17: what is no filter is refused, each on its own. [MQTT-3.9.3-1]
@@ -239,6 +241,55 @@ func TestSharedMessageWaitsForAMember(t *testing.T) {
 	c.wantMessage("a", "x")
 }
 
+// A member that nobody has stood in for is sent again what it had not acknowledged, as any
+// client. [MQTT-3.3.1-1] [MQTT-4.4.0-1]
+func TestSharedMessageIsRedeliveredToItsOnlyMember(t *testing.T) {
+	each(t, func(t *testing.T, v byte) {
+		t.Helper()
+		s := serve(t, setup{})
+		c := s.connect(v, "c", persistent)
+		c.subscribe("$share/g/a", 1)
+		c.subscribe("b", 1)
+		pub := s.connect(v, "pub")
+		for i, topic := range []string{"a", "b", "a", "b"} {
+			pub.publish(topic, strconv.Itoa(i))
+		}
+		var before []uint16
+		for i, topic := range []string{"a", "b", "a", "b"} {
+			before = append(before, c.wantMessage(topic, strconv.Itoa(i)).PacketID)
+		}
+		c.lose()
+		c = s.connect(v, "c", persistent)
+		for i, topic := range []string{"a", "b", "a", "b"} {
+			got := c.wantMessage(topic, strconv.Itoa(i))
+			if !got.FixedHeader.Dup || got.PacketID != before[i] {
+				t.Errorf("message %d: DUP %v, identifier %d, before %d", i, got.FixedHeader.Dup, got.PacketID, before[i])
+			}
+		}
+		c.quiet()
+	})
+}
+
+// A message that one member cannot take goes to another that can. (MQTT 5, section 4.8.2)
+func TestSharedMessageGoesToAMemberThatTakesIt(t *testing.T) {
+	for qos := range byte(3) {
+		s := serve(t, setup{})
+		small := s.connect(5, "small", func(pk *packets.Packet) { pk.Properties.MaximumPacketSize = 50 })
+		large := s.connect(5, "large")
+		small.subscribe("$share/g/a", qos)
+		large.subscribe("$share/g/a", qos)
+		pub := s.connect(5, "pub")
+		for range 10 {
+			publishAt(pub, qos, "a", strings.Repeat("x", 50))
+		}
+		for range 10 {
+			large.want(packets.Publish)
+		}
+		large.quiet()
+		small.quiet()
+	}
+}
+
 // What waits for a member that is away goes to another one as soon as that comes online,
 // subscribes, or takes the group up at the very moment of the publish. [MQTT-4.8.2-4]
 func TestSharedMessageMovesToAMemberThatComesOnline(t *testing.T) {
@@ -266,6 +317,34 @@ func TestSharedMessageMovesToAMemberThatComesOnline(t *testing.T) {
 		fresh.quiet()
 		s.connect(v, "away", persistent).quiet()
 	})
+}
+
+// What members that are away hold is more than the queue of the one that is there: it gets
+// all of it nevertheless, as it takes it.
+func TestSharedMessagesWaitForRoomElsewhere(t *testing.T) {
+	for _, policy := range []session.Policy{session.DropOldest, session.DropNewest, session.Refuse} {
+		t.Run(string(policy), func(t *testing.T) {
+			t.Parallel()
+			const room = 10
+			s := serve(t, setup{limits: broker.Limits{Queue: broker.QueueLimits{MaxMessages: room, Policy: policy}}})
+			for _, id := range []string{"one", "two"} {
+				s.connect(5, id, persistent).subscribeAndLeave("$share/g/a", 1)
+			}
+			s.connect(5, "pub").publishMany("a", 1, 2*room)
+			c := s.connect(5, "c", receiveMaximum(1))
+			c.subscribe("$share/g/a", 1)
+			got := map[string]bool{}
+			for range 2 * room {
+				m := c.want(packets.Publish)
+				got[string(m.Payload)] = true
+				c.ackPublish(packets.Puback, m.PacketID)
+			}
+			c.quiet()
+			if len(got) != 2*room {
+				t.Errorf("%d different messages, want %d", len(got), 2*room)
+			}
+		})
+	}
 }
 
 // Publishes race with members that come and go: every message is delivered.

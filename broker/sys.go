@@ -74,7 +74,7 @@ type number struct {
 
 func (s *sysTopics) numbers() []number {
 	b, c := s.b, s.b.sessions.Counters
-	online, known, heap := int64(b.connections.len()), int64(b.clients.len()), heapBytes()
+	online, known, heap := b.metrics.online.Load(), int64(b.clients.len()), heapBytes()
 	s.clients, s.heap = max(s.clients, online), max(s.heap, heap)
 	stored := int64(b.retained.Len()) + c.Queued.Load() + c.Inflight.Load()
 	t := b.totals()

@@ -61,6 +61,7 @@ func TestSYSHasMosquittosTopics(t *testing.T) {
 // The topics say what has happened.
 func TestSYSTopics(t *testing.T) {
 	s := serve(t, setup{limits: broker.Limits{SysInterval: time.Second}})
+	s.raw(4) // not a client yet
 	p := s.connect(4, "p")
 	p.publish("a", "12345", retain)
 	p.subscribe("$share/g/x", 0)

@@ -22,7 +22,7 @@ func (b *Broker) totals() sysTotals {
 		bytesReceived: t.Received, bytesSent: t.Sent,
 		packetsReceived: b.metrics.packets.Load(), packetsSent: t.PacketsSent,
 		publishReceived: b.metrics.received.Load(), publishSent: c.Sent.Load(),
-		dropped: c.DroppedQoS0.Load() + c.DroppedQueue.Load() + c.Expired.Load() + c.TooLarge.Load(),
+		dropped: c.DroppedQoS0.Load() + c.DroppedQueue.Load() + c.DroppedRate.Load() + c.Expired.Load() + c.TooLarge.Load(),
 		sockets: t.Connections, connections: b.metrics.connects.Load(),
 	}
 }

@@ -27,8 +27,8 @@ const (
 	willReplaced                  // another connection starts a new session
 )
 
-func willTakeOver(clean bool) willCause {
-	if clean {
+func willTakeOver(anew bool) willCause {
+	if anew {
 		return willReplaced
 	}
 	return willResumed

@@ -79,6 +79,11 @@ func TestDisconnectRemovesTheWill(t *testing.T) {
 	c.write([]byte{0xF0, 2, 0x18, 0})
 	c.wantClosed()
 	sub.wantMessage("w", "error")
+	// Neither is a DISCONNECT that is none. [MQTT-3.14.1-1]
+	c = s.connect(4, "c", withWill("w", "malformed"))
+	c.write([]byte{0xE0, 1, 0})
+	c.wantClosed()
+	sub.wantMessage("w", "malformed")
 }
 
 // A will waits for its delay, the end of the session comes first, and a client that

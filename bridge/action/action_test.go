@@ -149,6 +149,7 @@ func TestRender(t *testing.T) {
 		"qos by the message":      {action.Config{Republish: &action.RepublishConfig{Topic: "t", QoS: "${word}"}}, `qos: "#" is not a QoS: it is 0, 1 or 2`},
 		"url by the message":      {action.Config{HTTP: &action.HTTPConfig{URL: "${url}/x", ConfirmationURL: "http://h/"}}, `url: "http://evil/x" does not begin with confirmationUrl`},
 		"header by the message":   {action.Config{HTTP: &action.HTTPConfig{URL: "http://h", Headers: []action.HTTPHeader{{Key: "A", Value: "${lines}"}}}}, `header A: "a\r\nB: c" has control characters, which a header cannot carry`},
+		"empty function":          {action.Config{Lambda: &action.LambdaConfig{Function: "${empty}"}}, `function: the template gives no function's name`},
 		"empty topic":             {action.Config{Republish: &action.RepublishConfig{Topic: "${empty}"}}, `topic: topic "" is empty`},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -37,7 +37,11 @@ func (s *Services) DoBatch(ctx context.Context, b *BatchSpec, items []*Item, inO
 		return function.ErrPayloadTooLarge
 	}
 	first := items[0].Task
-	ctx = function.WithCall(ctx, function.Call{RequestID: message.NewID(), Rule: first.Rule})
+	call := function.Call{RequestID: message.NewID(), Rule: first.Rule}
+	for _, i := range items { // what the function makes of them comes from any of them
+		call.Hops = max(call.Hops, i.Task.Message.Hops)
+	}
+	ctx = function.WithCall(ctx, call)
 	var out []byte
 	switch spec := first.Spec; {
 	case spec.Lambda != nil:
@@ -182,6 +186,9 @@ func (s *Services) reply(ctx context.Context, t *Task, r batchReply) (Result, er
 		elsewhere := ReplySpec{QoS: -1}
 		if spec != nil {
 			elsewhere = *spec
+		}
+		if !s.mayPublish(t, r.Topic, elsewhere.Retain) {
+			return Result{}, fmt.Errorf("replies: topic %.200q: %w", r.Topic, errMayNot)
 		}
 		elsewhere.Topic, elsewhere.Prefer = r.Topic, false
 		spec = &elsewhere

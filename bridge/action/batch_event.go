@@ -97,7 +97,7 @@ func iotMessageOf(i *Item) iotMessage {
 		MessageID: i.Task.ID, Topic: m.Topic, ClientID: m.From.ClientID, QoS: m.QoS, Retain: m.Retain,
 		Timestamp: i.Accepted.UnixMilli(), Correlation: m.Props.Correlation, ResponseTopic: m.Props.ResponseTopic,
 	}
-	if json.Valid(i.Task.Payload) {
+	if json.Valid(i.Task.Payload) && utf8.Valid(i.Task.Payload) {
 		one.Payload = i.Task.Payload
 	} else {
 		one.PayloadBase64 = i.Task.Payload

@@ -2,10 +2,13 @@ package action
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/topicwire/topicwire/rules/sql"
 )
+
+var errNoFunction = errors.New("the template gives no function's name")
 
 // LambdaConfig invokes a function. functionArn is AWS's; the other fields are ours.
 // (https://docs.aws.amazon.com/iot/latest/developerguide/lambda-rule-action.html)
@@ -61,6 +64,9 @@ func (a *lambdaAction) resource() string { return a.source }
 
 func (a *lambdaAction) render(ctx context.Context, in *sql.Input) (Spec, error) {
 	function, err := a.function.render(ctx, in)
+	if err == nil && function == "" {
+		err = errRender(a.function.path, errNoFunction)
+	}
 	if err != nil {
 		return Spec{}, err
 	}

@@ -126,7 +126,7 @@ func (s *Services) outgoing(t *Task, spec *ReplySpec, raw json.RawMessage) (*mes
 			return nil, errRender("properties", err)
 		}
 	}
-	if l := t.Spec.Lambda; named && l != nil && s.MayPublish != nil && !s.MayPublish(l.Function, m.Topic, m.Retain) {
+	if named && !s.mayPublish(t, m.Topic, m.Retain) {
 		return nil, fmt.Errorf("topic %.200q: %w", m.Topic, errMayNot)
 	}
 	return m, nil

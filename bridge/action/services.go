@@ -91,6 +91,13 @@ func withCall(ctx context.Context, t *Task) context.Context {
 	})
 }
 
+// mayPublish reports whether the task's function may publish to a topic that it named
+// itself.
+func (s *Services) mayPublish(t *Task, topic string, retain bool) bool {
+	l := t.Spec.Lambda
+	return l == nil || s.MayPublish == nil || s.MayPublish(l.Function, topic, retain)
+}
+
 // publish sends a message that a rule has made.
 func (s *Services) publish(ctx context.Context, t *Task, m *message.Message) error {
 	m.From = message.Origin{Via: message.ViaInternal, Rule: t.Rule}

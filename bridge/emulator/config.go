@@ -12,12 +12,12 @@ type Config struct {
 	Path    string `yaml:"path" jsonschema:"example=functions/ingest" jsonschema_description:"The code: a folder, a file or a .zip file. A relative path starts at the configuration file's folder."`
 	Handler string `yaml:"handler" jsonschema:"example=index.handler" jsonschema_description:"FILE.FUNCTION for nodejs and python; left out: index.handler, and lambda_function.lambda_handler. Other runtimes see it as _HANDLER."`
 
-	Timeout     time.Duration     `yaml:"timeout" jsonschema:"example=30s" jsonschema_description:"How long one invocation may take before its process is ended; 3s if left out."`
-	InitTimeout time.Duration     `yaml:"init_timeout" jsonschema:"example=10s" jsonschema_description:"How long a new process may take until it asks for its first event; 10s if left out."`
+	Timeout     time.Duration     `yaml:"timeout" jsonschema:"example=30s" jsonschema_description:"How long one invocation may take. An emulated function is given 3s if it is left out and its process is ended then, an http function 30s; a real Lambda function ends by its own timeout."`
+	InitTimeout time.Duration     `yaml:"init_timeout" jsonschema:"example=10s" jsonschema_description:"How long a new process may take until it asks for its first event; if left out 10s, or timeout if that is longer."`
 	Memory      int               `yaml:"memory" jsonschema:"minimum=1,example=128" jsonschema_description:"Memory in MB that the function is told it has; it is not enforced. 128 if left out."`
 	Environment map[string]string `yaml:"environment" jsonschema_description:"Environment variables for the function."`
 
-	Concurrency               int           `yaml:"concurrency" jsonschema:"minimum=1,maximum=1000" jsonschema_description:"How many invocations may run at once; 10 if left out."`
+	Concurrency               int           `yaml:"concurrency" jsonschema:"minimum=1,maximum=1000" jsonschema_description:"How many invocations may run at once; if left out, 10 of an emulated function and 64 of the others."`
 	ConcurrencyPerEnvironment int           `yaml:"concurrency_per_environment" jsonschema:"minimum=1,maximum=1000" jsonschema_description:"How many invocations one process runs at once; 1 if left out. For go, provided and nodejs."`
 	MaxWait                   time.Duration `yaml:"max_wait" jsonschema:"example=30s" jsonschema_description:"How long an invocation may wait for a free process before it is refused as throttled; 30s if left out."`
 	MaxQueue                  int           `yaml:"max_queue" jsonschema:"minimum=1" jsonschema_description:"How many invocations may wait; more are refused as throttled. 1000 if left out."`
@@ -50,7 +50,8 @@ const (
 // withDefaults returns c with every absent value replaced by its default.
 func (c Config) withDefaults() Config {
 	setDefault(&c.Timeout, defaultTimeout)
-	setDefault(&c.InitTimeout, defaultInitTimeout)
+	// AWS gives up after 10 s and begins again, with the function's own time limit.
+	setDefault(&c.InitTimeout, max(defaultInitTimeout, c.Timeout))
 	setDefault(&c.Memory, defaultMemory)
 	setDefault(&c.Concurrency, max(defaultConcurrency, c.ConcurrencyPerEnvironment))
 	setDefault(&c.ConcurrencyPerEnvironment, 1)

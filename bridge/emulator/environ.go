@@ -52,6 +52,8 @@ func (e *environment) variables() []string {
 		"AWS_ACCESS_KEY_ID":     "topicwire",
 		"AWS_SECRET_ACCESS_KEY": "topicwire",
 		"AWS_SESSION_TOKEN":     "topicwire",
+		// There is no X-Ray daemon: its SDK is to say so in the log, as there, and not to throw.
+		"AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
 	})
 	if e.gen.native {
 		// An environment runs one invocation at a time: more threads only cost.

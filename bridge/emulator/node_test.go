@@ -97,6 +97,13 @@ func TestNodeHandlers(t *testing.T) {
 				setInterval(() => {}, 1000);
 				cb(null, c.callbackWaitsForEmptyEventLoop);
 			};`), want: `false`},
+		{name: "async with a callback", files: js(`exports.handler = async (e, c, cb) => { cb(null, 'first'); return 'second'; };`), want: `"first"`},
+		{name: "callback and then an error", files: js(`exports.handler = (e, c, cb) => { cb(null, 'first'); throw new Error('second'); };`), want: `"first"`},
+		{name: "callback before succeed", files: js(`exports.handler = (e, c, cb) => { cb(null, 'first'); c.succeed('second'); };`), want: `"first"`},
+		{name: "succeed before fail", files: js(`exports.handler = async (e, c) => { setTimeout(() => c.fail('second'), 5); return 'first'; };`), want: `"first"`},
+		{name: "async iterator", files: js(`
+			async function* count() { for (let i = 0; i < 3; i++) { await null; yield i; } }
+			exports.handler = async () => { const all = []; for await (const n of count()) all.push(n); return all; };`), want: `[0,1,2]`},
 		{name: "succeed", files: js(`exports.handler = (e, c) => { c.succeed('s'); c.fail('no'); };`), want: `"s"`},
 		{name: "done", files: js(`exports.handler = (e, c) => c.done(null, 'd');`), want: `"d"`},
 		{name: "sync return is ignored", files: js(`exports.handler = () => 'ignored';`), want: `null`},
@@ -118,6 +125,8 @@ func TestNodeHandlers(t *testing.T) {
 		{name: "uncaught exception", files: js(`exports.handler = () => new Promise(() => setTimeout(() => { throw new RangeError('later'); }, 5));`), errorType: "RangeError", message: "later"},
 		{name: "unhandled rejection", files: js(`exports.handler = () => new Promise(() => { Promise.reject(new Error('lost')); setTimeout(() => {}, 1000); });`), errorType: "Runtime.UnhandledPromiseRejection", message: "Error: lost"},
 		{name: "never settles", files: js(`exports.handler = async () => { await new Promise(() => {}); };`), errorType: "Runtime.NodeJsExit", message: "The Lambda runtime client detected"},
+		{name: "rejects with nothing", files: js(`exports.handler = () => Promise.reject();`), errorType: "string", message: "handled"},
+		{name: "answer with a BigInt", files: js(`exports.handler = async () => ({ n: 1n });`), errorType: "Error", message: "Unable to stringify response body"},
 		{name: "answer with a cycle", files: js(`exports.handler = async () => { const a = {}; a.a = a; return a; };`), errorType: "Error", message: "Unable to stringify response body"},
 		{name: "garbage event", files: js(`exports.handler = async () => 1;`), event: `{"n":`, errorType: "SyntaxError", message: "Unexpected end of JSON input"},
 		{name: "exits", files: js(`exports.handler = async () => process.exit(3);`), errorType: "Runtime.ExitError", message: "RequestId: ID Error: Runtime exited with error: exit status 3"},
@@ -126,11 +135,13 @@ func TestNodeHandlers(t *testing.T) {
 		{name: "answers too much", files: js(`exports.handler = async () => 'x'.repeat(7 << 20);`), errorType: "Function.ResponseSizeTooLarge", message: "Response payload size exceeded maximum allowed payload size (6291556 bytes)."},
 		{name: "syntax error", files: js(`exports.handler = async ( => 1;`), errorType: "Runtime.UserCodeSyntaxError", message: "SyntaxError: Unexpected token '=>'", trace: "Runtime.UserCodeSyntaxError: SyntaxError"},
 		{name: "missing module", files: js(`require('nowhere');`), errorType: "Runtime.ImportModuleError", message: "Error: Cannot find module 'nowhere'", trace: "Runtime.ImportModuleError: Error: Cannot"},
-		{name: "missing module of an ES module", files: map[string]string{"index.mjs": `import 'nowhere';`}, errorType: "Runtime.ImportModuleError", message: "Error [ERR_MODULE_NOT_FOUND]: Cannot find package 'nowhere'"},
+		{name: "missing module of an ES module", files: map[string]string{"index.mjs": `import 'nowhere';`}, errorType: "Error", message: "Cannot find package 'nowhere' imported from DIR/index.mjs", trace: "Error [ERR_MODULE_NOT_FOUND]: Cannot find package"},
 		{name: "missing file", files: js(``), handler: "other.handler", errorType: "Runtime.ImportModuleError", message: "Error: Cannot find module 'other'"},
 		{name: "missing export", files: js(``), handler: "index.nope", errorType: "Runtime.HandlerNotFound", message: "index.nope is undefined or not exported"},
 		{name: "not a function", files: js(`exports.handler = 5;`), errorType: "Runtime.HandlerNotFound", message: "index.handler is not a function"},
 		{name: "path that leads out", files: js(``), handler: "../index.handler", errorType: "Runtime.MalformedHandlerName", message: "'../index.handler' is not a valid handler name."},
+		{name: "rejects while loading", files: map[string]string{"index.mjs": `await Promise.reject(new TypeError('top level')); export const handler = 1;`}, errorType: "TypeError", message: "top level"},
+		{name: "leaves a rejection behind while loading", files: js(`Promise.reject(new Error('lost')); exports.handler = async () => 1;`), errorType: "Runtime.UnhandledPromiseRejection", message: "Error: lost"},
 		{name: "throws while loading", files: js(`throw new Error('load');`), errorType: "Error", message: "load"},
 		{name: "exits while loading", files: js(`process.exit(9);`), errorType: "Runtime.ExitError", message: "RequestId: ID Error: Runtime exited with error: exit status 9"},
 	} {

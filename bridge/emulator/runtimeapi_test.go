@@ -32,7 +32,7 @@ type runtime struct {
 func startRuntime(t *testing.T, cfg emulator.Config) *runtime {
 	t.Helper()
 	cfg.Runtime, cfg.Prewarm = "provided.al2023", 1
-	f := start(t, cfg, map[string]string{"bootstrap": "#!/bin/sh\necho api=$AWS_LAMBDA_RUNTIME_API.\nexec sleep 1000\n"})
+	f := start(t, cfg, map[string]string{"bootstrap": "#!/bin/sh\ntrap '' TERM\necho api=$AWS_LAMBDA_RUNTIME_API.\nexec sleep 1000\n"})
 	f.log.await(t, "api=")
 	api := regexp.MustCompile(`api=([^"]*)\.`).FindStringSubmatch(f.log.String())[1]
 	tr := &http.Transport{}

@@ -164,7 +164,10 @@ func (f *Function) notReady(err *UnavailableError) {
 	serving, before := f.gen != nil, f.unavailable
 	f.mu.Unlock()
 	if before == nil || before.Problem != err.Problem || serving {
-		entry := f.log.Error().Str("remedy", err.Remedy)
+		entry := f.log.Error()
+		if err.Remedy != "" {
+			entry = entry.Str("remedy", err.Remedy)
+		}
 		if serving {
 			entry.Msg("the new code is not used, the old keeps serving: " + err.Problem)
 		} else {

@@ -50,20 +50,20 @@ func newAWS(ctx context.Context, c Config, clients *awsClients, poster *Poster, 
 		f.qualifier = &t.qualifier
 	}
 	if c.Endpoint != "" {
-		f.rie = newRIE(c, poster)
+		f.rie = newRIE(c, poster, clients.turn(c.Endpoint))
 	}
 	return f, nil
 }
 
-// invoke makes one invocation. like tells that the answer has what AWS answers with.
-func (f *awsFunction) invoke(ctx context.Context, payload []byte) (out []byte, like bool, err error) {
+// invoke makes one invocation.
+func (f *awsFunction) invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	call := CallFrom(ctx)
 	if call.Stream != nil {
 		err := f.stream(ctx, call, payload)
 		if f.rie != nil && unknownPath(err) {
-			return nil, false, ErrNoStream
+			return nil, ErrNoStream
 		}
-		return nil, true, err
+		return nil, err
 	}
 	in := &lambda.InvokeInput{
 		FunctionName: &f.name,
@@ -78,15 +78,13 @@ func (f *awsFunction) invoke(ctx context.Context, payload []byte) (out []byte, l
 	}
 	answer, err := f.client.Invoke(ctx, in)
 	if err != nil {
-		err := awsError(err)
-		var status *StatusError
-		return nil, errors.As(err, &status) && status.Code != "", err
+		return nil, awsError(err)
 	}
 	f.tailed(call, answer.LogResult)
 	if answer.FunctionError != nil {
-		return nil, true, parseError(answer.Payload)
+		return nil, parseError(answer.Payload)
 	}
-	return answer.Payload, answer.ExecutedVersion != nil, nil
+	return answer.Payload, nil
 }
 
 func (f *awsFunction) logTail(call Call, result *string) {

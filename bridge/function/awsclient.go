@@ -25,7 +25,8 @@ import (
 type awsClients struct {
 	mu      sync.Mutex
 	clients map[awsPlace]*awsClient
-	config  *aws.Config // for what is signed and is no Lambda client; nil until needed
+	turns   map[string]chan struct{} // by endpoint: see rie
+	config  *aws.Config              // for what is signed and is no Lambda client; nil until needed
 }
 
 type awsClient struct {
@@ -52,6 +53,21 @@ func (a *awsClients) get(ctx context.Context, p awsPlace, log zerolog.Logger) (*
 	}
 	a.clients[p] = c
 	return c.lambda, nil
+}
+
+// turn is what invocations take one after the other of an endpoint that may be a Runtime
+// Interface Emulator.
+func (a *awsClients) turn(endpoint string) chan struct{} {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	endpoint = strings.TrimSuffix(endpoint, "/")
+	if a.turns[endpoint] == nil {
+		if a.turns == nil {
+			a.turns = make(map[string]chan struct{})
+		}
+		a.turns[endpoint] = make(chan struct{}, 1)
+	}
+	return a.turns[endpoint]
 }
 
 // closeIdle closes the connections that no invocation uses.

@@ -16,8 +16,8 @@ type Quirks string
 
 // The quirks.
 const (
-	// QuirksAuto finds out: an endpoint that knows no path but the one of the Runtime
-	// Interface Emulator is one.
+	// QuirksAuto finds out, with a request that runs nothing: an endpoint that has no list
+	// of functions, and the Runtime Interface Emulator's path, is one.
 	QuirksAuto Quirks = "auto"
 	// QuirksAWS takes the endpoint to answer as AWS does: LocalStack, SAM,
 	// serverless-offline.
@@ -28,23 +28,28 @@ const (
 	QuirksRIE Quirks = "rie"
 )
 
-// riePath is the one path that the Runtime Interface Emulator has.
-const riePath = "/2015-03-31/functions/function/invocations"
+const (
+	// listPath is where Lambda lists its functions.
+	listPath = "/2015-03-31/functions/"
+	// riePath is the path that every Runtime Interface Emulator has. Some have another one,
+	// with the function's own name in it.
+	riePath = listPath + "function/invocations"
+)
 
 // rie invokes what may be a Runtime Interface Emulator.
 type rie struct {
 	poster *Poster
-	url    string
+	base   string // the endpoint
 	// is is whether it is one: sure from the start with quirks: rie, else found out.
 	is    atomic.Bool
 	known atomic.Bool
 	// turn holds one token: an invocation of something that is or may be one has to wait
-	// for the one before.
+	// for the one before, of whichever function of ours.
 	turn chan struct{}
 }
 
-func newRIE(c Config, p *Poster) *rie {
-	r := &rie{poster: p, url: strings.TrimSuffix(c.Endpoint, "/") + riePath, turn: make(chan struct{}, 1)}
+func newRIE(c Config, p *Poster, turn chan struct{}) *rie {
+	r := &rie{poster: p, base: strings.TrimSuffix(c.Endpoint, "/"), turn: turn}
 	r.is.Store(c.Quirks == QuirksRIE)
 	r.known.Store(c.Quirks == QuirksRIE || c.Quirks == QuirksAWS)
 	return r
@@ -76,11 +81,32 @@ func unknownPath(err error) bool {
 	return errors.As(err, &status) && status.Status == http.StatusNotFound && status.Code == ""
 }
 
+// found asks the endpoint whether it may be one, with a request that runs nothing:
+// whatever imitates all of Lambda has a list of functions, or at least an error in a form
+// of its own. ok is false if there was no answer.
+func (r *rie) found(ctx context.Context) (is, ok bool) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.base+listPath, nil)
+	if err != nil {
+		return false, false
+	}
+	resp, err := r.poster.client.Do(req)
+	if err != nil {
+		return false, false
+	}
+	defer resp.Body.Close() //nolint:errcheck // nothing is lost when closing what was read fails
+	body, err := readLimited(resp.Body, resp.ContentLength)
+	return resp.StatusCode == http.StatusNotFound && string(bytes.TrimSpace(body)) == "404 page not found", err == nil
+}
+
 // invoke makes one invocation. The caller has the turn.
 func (r *rie) invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	call := CallFrom(ctx)
 	call.Stream = nil // whether it is an answer shows when all of it is there
-	a, err := r.poster.send(WithCall(ctx, call), r.url, http.Header{"Content-Type": {"application/json"}}, payload, nil)
+	header := http.Header{"Content-Type": {"application/json"}, "X-Amzn-Trace-Id": {call.trace().XRay()}}
+	if cc := encodeClientContext(call); cc != "" {
+		header["X-Amz-Client-Context"] = []string{cc}
+	}
+	a, err := r.poster.send(WithCall(ctx, call), r.base+riePath, header, payload, nil)
 	switch {
 	case err != nil:
 		return nil, err
@@ -129,35 +155,30 @@ func (c Config) checkQuirks(report func(path, problem, remedy string)) {
 // Invoke implements [Function] as one synchronous invocation.
 func (f *awsFunction) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	if f.rie == nil {
-		out, _, err := f.invoke(ctx, payload)
-		return out, err
+		return f.invoke(ctx, payload)
 	}
 	leave, err := f.rie.enter(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer leave()
-	if f.rie.is.Load() {
-		return f.rie.invoke(ctx, payload)
-	}
-	out, like, err := f.invoke(ctx, payload)
 	switch {
+	case f.rie.is.Load():
+		return f.rie.invoke(ctx, payload)
 	case f.rie.known.Load():
-		return out, err
-	case unknownPath(err):
-		// Nothing has run. If the emulator's path is there, it is one.
-		out, rieErr := f.rie.invoke(ctx, payload)
-		if unknownPath(rieErr) {
-			return nil, err
+		return f.invoke(ctx, payload)
+	}
+	is, ok := f.rie.found(ctx)
+	if is {
+		out, err := f.rie.invoke(ctx, payload)
+		if !unknownPath(err) {
+			f.rie.settle(true)
+			f.log.Info().Str("function", f.name).Msg("the endpoint is a Runtime Interface Emulator: quirks: rie")
+			return out, err
 		}
-		f.rie.settle(true)
-		f.log.Info().Str("function", f.name).Msg("the endpoint is a Runtime Interface Emulator: quirks: rie")
-		return out, rieErr
-	case err == nil && !like && f.name == "function":
-		f.rie.settle(true)
-		return sniff(out)
-	case err == nil || like:
+	}
+	if ok {
 		f.rie.settle(false)
 	}
-	return out, err
+	return f.invoke(ctx, payload)
 }

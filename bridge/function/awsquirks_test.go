@@ -11,16 +11,18 @@ import (
 	"testing"
 )
 
-// emulatorOf is a server that behaves as AWS's Runtime Interface Emulator was seen to:
-// one path, no headers of Lambda's, failures that look like successes, and a death when
+// emulatorOf is a server that behaves as AWS's Runtime Interface Emulator was seen to
+// (4fa2157 of January 2026, and one that is told AWS_LAMBDA_FUNCTION_NAME): no headers of Lambda's, failures that look like successes, and a death when
 // two invocations meet.
 func emulatorOf(t *testing.T, answer func(event string) (status int, body string)) (endpoint string, deaths, calls *atomic.Int32) {
-	t.Helper()
 	t.Helper()
 	deaths, calls = new(atomic.Int32), new(atomic.Int32)
 	var busy atomic.Bool
 	mux := http.NewServeMux()
-	mux.HandleFunc(riePath, func(w http.ResponseWriter, r *http.Request) {
+	handler := func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("X-Amz-Client-Context") == "" || r.Header.Get("X-Amzn-Trace-Id") == "" {
+			t.Error("an invocation came without its client context or its trace")
+		}
 		calls.Add(1)
 		if busy.Swap(true) {
 			deaths.Add(1)
@@ -30,7 +32,9 @@ func emulatorOf(t *testing.T, answer func(event string) (status int, body string
 		status, body := answer(string(event))
 		w.WriteHeader(status)
 		fmt.Fprint(w, body)
-	})
+	}
+	mux.HandleFunc(riePath, handler)
+	mux.HandleFunc(listPath+"named/invocations", handler)
 	return serve(t, mux.ServeHTTP), deaths, calls
 }
 
@@ -57,16 +61,20 @@ func TestRuntimeInterfaceEmulator(t *testing.T) {
 		{"declared", Config{Lambda: "arn:aws:lambda:eu-central-1:123456789012:function:ingest", Quirks: QuirksRIE}},
 		{"found out", Config{Lambda: "ingest", Quirks: QuirksAuto}},
 		{"found out by its answer", Config{Lambda: "function"}},
+		{"with a name of its own", Config{Lambda: "named"}},
 	} {
 		t.Run(q.name, func(t *testing.T) {
 			endpoint, deaths, calls := emulatorOf(t, rieAnswer)
 			q.config.Endpoint = endpoint
-			f := lookup(t, registry(t, map[string]Config{"f": q.config}), "f")
+			// Two functions at one endpoint take turns too.
+			r := registry(t, map[string]Config{"f": q.config, "g": q.config})
+			f := lookup(t, r, "f")
+			ctx := WithCall(t.Context(), Call{Topic: "t"})
 			var callers sync.WaitGroup
 			for i := range 16 {
 				callers.Go(func() {
 					event := fmt.Sprintf(`{"n":%d}`, i)
-					if out, err := f.Invoke(t.Context(), []byte(event)); err != nil || string(out) != event {
+					if out, err := lookup(t, r, []string{"f", "g"}[i%2]).Invoke(ctx, []byte(event)); err != nil || string(out) != event {
 						t.Errorf("got %s, %v", out, err)
 					}
 				})
@@ -78,18 +86,23 @@ func TestRuntimeInterfaceEmulator(t *testing.T) {
 			if n := calls.Load(); n != 16 {
 				t.Errorf("16 events were invoked %d times", n)
 			}
+			// What is to be streamed comes whole, also as the first there is.
+			fresh := lookup(t, registry(t, map[string]Config{"f": q.config}), "f")
+			if out, err := fresh.Invoke(WithCall(ctx, Call{Topic: "t", Stream: func(Chunk) error { return nil }}), []byte(`"x"`)); err != nil || string(out) != `"x"` {
+				t.Errorf("streamed: %s, %v", out, err)
+			}
 			var own *Error
-			if _, err := f.Invoke(t.Context(), []byte(`"throws"`)); !errors.As(err, &own) || own.Type != "TypeError" || own.Message != "no" {
+			if _, err := f.Invoke(ctx, []byte(`"throws"`)); !errors.As(err, &own) || own.Type != "TypeError" || own.Message != "no" {
 				t.Errorf("throws: %v", err)
 			}
-			if _, err := f.Invoke(t.Context(), []byte(`"hangs"`)); !errors.Is(err, ErrTimeout) {
+			if _, err := f.Invoke(ctx, []byte(`"hangs"`)); !errors.Is(err, ErrTimeout) {
 				t.Errorf("hangs: %v", err)
 			}
-			if _, err := f.Invoke(t.Context(), []byte(`"exits"`)); !errors.As(err, &own) || own.Type != "Runtime.ExitError" {
+			if _, err := f.Invoke(ctx, []byte(`"exits"`)); !errors.As(err, &own) || own.Type != "Runtime.ExitError" {
 				t.Errorf("exits: %v", err)
 			}
 			var status *StatusError
-			if _, err := f.Invoke(t.Context(), []byte(`"busy"`)); !errors.As(err, &status) || status.Status != 400 {
+			if _, err := f.Invoke(ctx, []byte(`"busy"`)); !errors.As(err, &status) || status.Status != 400 {
 				t.Errorf("busy: %v", err)
 			}
 		})
@@ -133,5 +146,19 @@ func TestOthersAnswersAreNotSniffed(t *testing.T) {
 	callers.Wait()
 	if most.Load() != 2 {
 		t.Error("invocations of an ordinary endpoint waited for each other")
+	}
+}
+
+// A server that has no more than the invocations of one function may be anything.
+func TestPartOfLambdaIsNoEmulator(t *testing.T) {
+	noCredentials(t)
+	mux := http.NewServeMux()
+	const answer = `{"errorType":"x","errorMessage":"y"}`
+	mux.HandleFunc(listPath+"mine/invocations", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, answer) })
+	f := lookup(t, registry(t, map[string]Config{"f": {Lambda: "mine", Endpoint: serve(t, mux.ServeHTTP)}}), "f")
+	for range 2 {
+		if out, err := f.Invoke(t.Context(), []byte(`{}`)); err != nil || string(out) != answer {
+			t.Errorf("got %s, %v", out, err)
+		}
 	}
 }

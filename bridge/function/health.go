@@ -59,9 +59,7 @@ const (
 // newHealth is that of a target nobody has called yet. limit is how many calls may run
 // at once, at least 1.
 func newHealth(name string, limit int, m *metrics) *Health {
-	h := &Health{name: name, most: float64(limit), limit: float64(limit), pause: firstPause, metrics: m}
-	h.gauge()
-	return h
+	return &Health{name: name, most: float64(limit), limit: float64(limit), pause: firstPause, metrics: m}
 }
 
 // OpenError says that a call was not made, because the breaker is open.
@@ -124,11 +122,7 @@ func (h *Health) end(err error, began, now time.Time) {
 		r = broken // it has next to nothing to do and throttles on
 	case well, failed, broken:
 		if r == well {
-			before := int(h.limit)
 			h.limit = min(h.most, h.limit+1/h.limit)
-			if int(h.limit) != before {
-				h.gauge()
-			}
 		}
 	}
 	h.last[h.next] = r
@@ -156,7 +150,6 @@ func (h *Health) throttled(wait time.Duration, began, now time.Time) {
 	}
 	h.cut = now
 	h.limit = max(1, h.limit/2)
-	h.gauge()
 }
 
 // tripped reports whether the last calls are bad enough to leave the target alone.
@@ -184,23 +177,22 @@ func (h *Health) trip(now time.Time) {
 	h.open = true
 	h.until = now.Add(h.pause)
 	h.pause = min(2*h.pause, longestRest)
-	h.gauge()
 }
 
 // heal closes the breaker. What has waited does not come all at once.
 func (h *Health) heal() {
 	h.open, h.pause, h.seen = false, firstPause, 0
 	h.limit = max(1, h.most/4)
-	h.gauge()
 }
 
-func (h *Health) gauge() {
-	open := 0.0
+// state is what the metrics show: 1 while the breaker is open, and the limit.
+func (h *Health) state() (open, limit float64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	if h.open {
 		open = 1
 	}
-	h.metrics.open.WithLabelValues(h.name).Set(open)
-	h.metrics.limit.WithLabelValues(h.name).Set(float64(int(h.limit)))
+	return open, float64(int(h.limit))
 }
 
 // judge says what an outcome says of the target.

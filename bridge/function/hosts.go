@@ -51,6 +51,7 @@ func (h *Hosts) of(place string, create bool) *Health {
 	if health == nil && create && len(h.hosts) < maxHosts {
 		health = newHealth(place, HostConcurrency, h.metrics)
 		h.hosts[place] = health
+		h.metrics.targets.add(health)
 	}
 	return health
 }

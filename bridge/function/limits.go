@@ -133,7 +133,9 @@ func (i *instance) hold() bool {
 	if i.retired {
 		return false
 	}
-	i.holders++
+	if i.holders++; i.holders == 1 {
+		i.metrics.targets.add(i.health)
+	}
 	return true
 }
 
@@ -175,6 +177,7 @@ func (i *instance) release(limit context.Context) {
 	if !last {
 		return
 	}
+	i.metrics.targets.remove(i.health)
 	select {
 	case <-i.idle:
 	case <-limit.Done():

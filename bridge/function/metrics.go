@@ -11,7 +11,7 @@ type metrics struct {
 	invocations *prometheus.CounterVec
 	seconds     *prometheus.HistogramVec
 	opened      *prometheus.CounterVec
-	open, limit *prometheus.GaugeVec
+	targets     *targets
 }
 
 // newMetrics registers the room's metrics, or finds those that an earlier Registry
@@ -25,12 +25,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		opened: register(r, prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "topicwire_function_breaker_opened_total", Help: "How often a function or host was left alone because its calls failed.",
 		}, []string{"target"})),
-		open: register(r, prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "topicwire_function_breaker_open", Help: "1 while a function or host is left alone.",
-		}, []string{"target"})),
-		limit: register(r, prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "topicwire_function_concurrency_limit", Help: "How many calls may run at once: less than configured after a throttle.",
-		}, []string{"target"})),
+		targets: register(r, newTargets()),
 		seconds: register(r, prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "topicwire_function_duration_seconds",
 			Help:    "Time from handing over an event to its answer, waiting for a free slot included.",

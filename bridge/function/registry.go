@@ -223,6 +223,9 @@ func (r *Registry) lookupUndeclared(arn string) (*instance, error) {
 		return i, nil
 	}
 	r.undeclared[arn] = i
+	if !r.ended {
+		r.metrics.targets.add(i.health)
+	}
 	return i, nil
 }
 
@@ -253,6 +256,9 @@ func (r *Registry) release(ctx context.Context, drain time.Duration) {
 	r.mu.Lock()
 	ended := r.ended
 	r.ended = true
+	for _, i := range r.undeclared {
+		r.metrics.targets.remove(i.health)
+	}
 	r.mu.Unlock()
 	if ended {
 		return

@@ -3,11 +3,15 @@ package function
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/topicwire/topicwire/bridge/emulator"
 )
@@ -76,6 +80,49 @@ func TestUndeclaredFunctionsAreBounded(t *testing.T) {
 	if n := len(r.undeclared); n != maxUndeclared {
 		t.Errorf("%d functions are remembered", n)
 	}
+}
+
+// The metrics tell of the functions that can be called: not of one that a reload has taken
+// away, whose breaker would be open for ever, and not of every ARN that a message names.
+func TestMetricsTellOfTheFunctionsThereAre(t *testing.T) {
+	noCredentials(t)
+	all := prometheus.NewRegistry()
+	o := Options{Drain: time.Second, Metrics: all}
+	series := func(want int, when string) {
+		t.Helper()
+		for _, name := range []string{"topicwire_function_breaker_open", "topicwire_function_concurrency_limit"} {
+			if n, err := testutil.GatherAndCount(all, name); err != nil || n != want {
+				t.Errorf("%s: %s has %d series, want %d: %v", when, name, n, want, err)
+			}
+		}
+	}
+	make := func(configs map[string]Config, reuse *Registry) *Registry {
+		t.Helper()
+		r, err := NewRegistry(configs, o, reuse)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	a, b := Config{HTTP: "http://127.0.0.1:1/a"}, Config{HTTP: "http://127.0.0.1:1/b"}
+	first := make(map[string]Config{"a": a, "b": b}, nil)
+	series(2, "two functions")
+	for i := range maxUndeclared + 10 {
+		if _, err := first.Lookup(fmt.Sprintf("arn:aws:lambda:eu-central-1:123456789012:function:f%d", i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	series(2+maxUndeclared, "ARNs from messages")
+	second := make(map[string]Config{"a": a}, first)
+	first.Close()
+	series(1, "one is taken away")
+	make(map[string]Config{"a": b}, second).Close()
+	series(1, "a reload is given up")
+	third := make(map[string]Config{"a": b}, second)
+	second.Close()
+	series(1, "one is changed")
+	third.Close()
+	series(0, "all are gone")
 }
 
 // living is a function with something that runs behind it.

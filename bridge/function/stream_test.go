@@ -117,6 +117,11 @@ func eventStream(t *testing.T, w http.ResponseWriter, kind, payload string) {
 func TestAWSStream(t *testing.T) {
 	noCredentials(t)
 	endpoint := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == listPath { // asked for what the older one is
+			w.Header().Set("X-Amzn-ErrorType", "AccessDeniedException")
+			w.WriteHeader(http.StatusForbidden)
+			return
+		}
 		if !strings.HasPrefix(r.URL.Path, streamPath) {
 			t.Errorf("called %s", r.URL.Path)
 		}

@@ -37,6 +37,7 @@ func (f *awsFunction) stream(ctx context.Context, call Call, payload []byte) err
 	events := out.GetStream()
 	defer events.Close() //nolint:errcheck // the stream's own error is looked at
 	total := 0
+	text := wholeRunes{take: call.Stream}
 	var end *types.InvokeWithResponseStreamCompleteEvent
 	for event := range events.Events() {
 		switch e := event.(type) {
@@ -44,12 +45,15 @@ func (f *awsFunction) stream(ctx context.Context, call Call, payload []byte) err
 			if total += len(e.Value.Payload); total > MaxStream {
 				return ErrStreamTooLarge
 			}
-			if err := call.Stream(Chunk{Data: e.Value.Payload}); err != nil {
+			if err := text.piece(e.Value.Payload); err != nil {
 				return err
 			}
 		case *types.InvokeWithResponseStreamResponseEventMemberInvokeComplete:
 			end = &e.Value
 		}
+	}
+	if err := text.end(); err != nil {
+		return err
 	}
 	if err := events.Err(); err != nil {
 		return awsError(err)

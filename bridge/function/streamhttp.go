@@ -9,7 +9,6 @@ import (
 	"mime"
 	"net/http"
 	"strings"
-	"unicode/utf8"
 )
 
 // ErrStreamTooLarge says that a streamed answer has more than [MaxStream] bytes, or one event of
@@ -41,49 +40,30 @@ func readStream(resp *http.Response, take func(Chunk) error) error {
 // pieceSize is the most that is handed on at once, in bytes.
 const pieceSize = 32 << 10
 
-// readPieces hands on what each read finds. A character that is cut in two by the end of
-// a piece is held back for the next one, so that text stays text.
+// readPieces hands on what each read finds.
 func readPieces(body io.Reader, take func(Chunk) error) error {
-	var held []byte
+	text := wholeRunes{take: take}
 	total := 0
 	for {
-		buf := make([]byte, len(held), pieceSize)
-		copy(buf, held)
-		n, err := body.Read(buf[len(held):cap(buf)])
+		buf := make([]byte, pieceSize)
+		n, err := body.Read(buf)
 		if total += n; total > MaxStream {
 			return ErrStreamTooLarge
 		}
-		buf = buf[:len(held)+n]
-		keep := 0
+		if err := text.piece(buf[:n]); err != nil {
+			return err
+		}
 		if err == nil {
-			keep = cutRune(buf)
+			continue
 		}
-		held = buf[len(buf)-keep:]
-		if piece := buf[: len(buf)-keep : len(buf)-keep]; len(piece) > 0 {
-			if err := take(Chunk{Data: piece}); err != nil {
-				return err
-			}
+		if endErr := text.end(); endErr != nil {
+			return endErr
 		}
-		switch {
-		case errors.Is(err, io.EOF):
+		if errors.Is(err, io.EOF) {
 			return nil
-		case err != nil:
-			return fmt.Errorf("the stream broke off: %w", err)
 		}
+		return fmt.Errorf("the stream broke off: %w", err)
 	}
-}
-
-// cutRune is how many bytes at the end of b begin a UTF-8 character and do not end it.
-func cutRune(b []byte) int {
-	for n := 1; n < utf8.UTFMax && n <= len(b); n++ {
-		if c := b[len(b)-n]; utf8.RuneStart(c) {
-			if !utf8.FullRune(b[len(b)-n:]) {
-				return n
-			}
-			return 0
-		}
-	}
-	return 0
 }
 
 // readEvents hands on server-sent events, each with its data, type and id.

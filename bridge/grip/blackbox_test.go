@@ -2,13 +2,12 @@ package grip_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -19,6 +18,8 @@ import (
 
 	"github.com/topicwire/topicwire/bridge/grip"
 	"github.com/topicwire/topicwire/bridge/grip/wire"
+	pushpinproc "github.com/topicwire/topicwire/internal/pushpin"
+	"github.com/topicwire/topicwire/internal/testkit"
 )
 
 // target is something that speaks GRIP to clients, publishers and an origin.
@@ -77,69 +78,20 @@ func (p *pushpinServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // pushpin starts Pushpin for one test.
 func pushpin(t *testing.T) *pushpinServer {
 	t.Helper()
-	path, err := exec.LookPath("pushpin")
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("pushpin is not installed: make deps")
-		}
-		t.Skip("pushpin is not installed: make deps")
-	}
 	p := &pushpinServer{}
 	p.origin = httptest.NewServer(p)
 	t.Cleanup(p.origin.Close)
-	dir := t.TempDir()
 	clients, control := freePort(t), freePort(t)
-	conf := fmt.Sprintf(`[global]
-include=%[1]s/internal.conf
-rundir=%[1]s/run
-ipc_prefix=p-
-port_offset=0
-[runner]
-services=condure,zurl,pushpin-proxy,pushpin-handler
-http_port=127.0.0.1:%[2]d
-logdir=%[1]s/log
-log_level=1
-client_buffer_size=8192
-client_maxconn=1000
-condure_bin=condure
-zurl_bin=zurl
-[proxy]
-routesfile=%[1]s/routes
-sig_iss=pushpin
-sig_key=changeme
-updates_check=off
-[handler]
-push_in_http_addr=127.0.0.1
-push_in_http_port=%[3]d
-push_in_http_max_headers_size=10000
-push_in_http_max_body_size=1000000
-message_rate=10000
-message_hwm=25000
-message_wait=5000
-id_cache_ttl=60
-connection_subscription_max=20
-`, dir, clients, control)
-	internal, err := os.ReadFile("/usr/lib/pushpin/internal.conf")
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("not Debian's pushpin: ", err)
-		}
-		t.Skip("not Debian's pushpin: ", err)
+	cmd, err := pushpinproc.Command(pushpinproc.Config{
+		Dir: t.TempDir(), Origin: strings.TrimPrefix(p.origin.URL, "http://"), Clients: clients, Publish: control,
+		MaxConnections: 1000, MessageRate: 10_000, MessageHWM: 25_000,
+	})
+	if errors.Is(err, pushpinproc.ErrMissing) {
+		testkit.Missing(t, err.Error())
+	} else if err != nil {
+		t.Fatal(err)
 	}
-	for name, content := range map[string]string{
-		"pushpin.conf": conf, "internal.conf": strings.ReplaceAll(string(internal), "ipc:///var/run/zurl/", "ipc://{rundir}/{ipc_prefix}"),
-		"routes": "* " + strings.TrimPrefix(p.origin.URL, "http://") + ",over_http\n",
-	} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for _, d := range []string{"run", "log"} {
-		if err := os.Mkdir(filepath.Join(dir, d), 0o700); err != nil {
-			t.Fatal(err)
-		}
-	}
-	run(t, path, "--config="+filepath.Join(dir, "pushpin.conf"))
+	run(t, cmd)
 	p.url, p.control = fmt.Sprintf("http://127.0.0.1:%d", clients), fmt.Sprintf("http://127.0.0.1:%d", control)
 	// It listens some time before its processes have found one another, and a request
 	// that comes in between hangs.
@@ -156,9 +108,8 @@ connection_subscription_max=20
 }
 
 // run starts a program and ends it with the test.
-func run(t *testing.T, name string, args ...string) {
+func run(t *testing.T, cmd *exec.Cmd) {
 	t.Helper()
-	cmd := exec.Command(name, args...)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -106,6 +106,10 @@ type Options struct {
 	// clients in, and as publishers only those with a key or, if no key is configured,
 	// those on this machine.
 	Authorize func(r *http.Request) (Grant, error)
+	// Asks reports whether there is anybody whom Authorize knows, or something that it
+	// forbids; it may change. While it is false publishers are let in as if Authorize were nil.
+	// nil = always, if there is an Authorize.
+	Asks func() bool
 	// Defaults are the limits of routes that set none.
 	Defaults Defaults
 	// History keeps the messages of Config.History's topics; nil = in memory.
@@ -150,7 +154,10 @@ func New(o Options) (*Door, error) {
 	if o.Linger <= 0 {
 		o.Linger = 5 * time.Second
 	}
-	keys, main, text, err := newKeys(&o.Config, o.Authorize != nil)
+	if o.Asks == nil {
+		o.Asks = func() bool { return o.Authorize != nil }
+	}
+	keys, main, text, err := newKeys(&o.Config)
 	if err != nil {
 		return nil, err
 	}

@@ -29,8 +29,9 @@ type publisherKey struct {
 // publisherKeys decides who may publish.
 type publisherKeys struct {
 	keys []publisherKey
-	// open lets everybody on this machine publish: no key is configured.
-	open bool
+	// none are configured: as long as nobody else is asked, everybody on this machine may
+	// publish.
+	none bool
 }
 
 // secretOf is a configured key: itself, or the bytes after base64:.
@@ -47,10 +48,9 @@ func secretOf(s string) ([]byte, error) {
 }
 
 // newKeys reads the keys of a configuration. main is the one that Grip-Sig is signed
-// with and that functions here are given; it is made up if none is configured. others
-// tells that there are other ways to be authorised.
-func newKeys(c *Config, others bool) (k *publisherKeys, main publisherKey, text string, err error) {
-	k = &publisherKeys{open: c.Key == "" && len(c.Keys) == 0 && !others}
+// with and that functions here are given; it is made up if none is configured.
+func newKeys(c *Config) (k *publisherKeys, main publisherKey, text string, err error) {
+	k = &publisherKeys{none: c.Key == "" && len(c.Keys) == 0}
 	main.iss, text = c.Iss, c.Key
 	if main.iss == "" {
 		main.iss = defaultIss
@@ -102,11 +102,12 @@ func (g topicGrant) MaySubscribe(string) bool { return false }
 // MayReceive is never asked of a publisher.
 func (g topicGrant) MayReceive(string) bool { return false }
 
-// authorize says what whoever sent a request may publish.
-func (k *publisherKeys) authorize(r *http.Request, now time.Time) (Grant, error) {
+// authorize says what whoever sent a request may publish; others tells that there is
+// somebody else to ask.
+func (k *publisherKeys) authorize(r *http.Request, now time.Time, others bool) (Grant, error) {
 	shown := bearer(r)
 	if shown == "" {
-		if k.open && fromHere(r) {
+		if k.none && !others && fromHere(r) {
 			return topicGrant{}, nil
 		}
 		return nil, fmt.Errorf("%w: show a key or a JWT as Authorization: Bearer", ErrRefused)
@@ -145,7 +146,7 @@ func fromHere(r *http.Request) bool {
 // CheckKeys reports keys of a configuration that cannot be used: their text is wrong, or
 // the file of sign_key is.
 func CheckKeys(c Config) error {
-	_, main, _, err := newKeys(&c, false)
+	_, main, _, err := newKeys(&c)
 	if err != nil {
 		return err
 	}

@@ -182,8 +182,9 @@ func (d *Door) publisher(r *http.Request) (publisher, error) {
 		p.addr = netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
 	}
 	var err error
-	p.grant, err = d.keys.authorize(r, time.Now())
-	if err != nil && d.options.Authorize != nil {
+	asks := d.options.Asks()
+	p.grant, err = d.keys.authorize(r, time.Now(), asks)
+	if err != nil && asks {
 		p.grant, err = d.options.Authorize(r)
 	}
 	if err == nil {

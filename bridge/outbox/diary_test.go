@@ -49,13 +49,13 @@ func (d *diary) Load(_ context.Context, visit func(outbox.Entry) error) error {
 
 var errClosed = errors.New("the diary is closed")
 
-func (d *diary) Put(entries []outbox.Entry) (outbox.Pending, error) {
+func (d *diary) Put(entries []outbox.Entry, must bool) (outbox.Pending, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.closed {
 		panic(errClosed)
 	}
-	if d.fail != nil {
+	if d.fail != nil && !must {
 		return nil, &outbox.Refusal{Err: d.fail, Code: 0x97}
 	}
 	if d.failed != nil {

@@ -53,7 +53,7 @@ func newLetters(l LetterLimits, m *metrics) *letters {
 }
 
 func (l *letters) add(w *Work) {
-	w.letter, w.letterSize = true, w.size+w.State.size()
+	w.letter, w.letterSize = true, w.weight()
 	l.index[w] = len(l.list)
 	l.list = append(l.list, w)
 	l.bytes += w.letterSize
@@ -101,6 +101,11 @@ func (o *Outbox) bury(w *Work) {
 		return
 	}
 	if w.letter {
+		if _, there := o.letters.index[w]; there { // its last death counts
+			o.letters.remove(w)
+			o.letters.add(w)
+			o.trim()
+		}
 		return
 	}
 	w.Job.Local = nil

@@ -3,19 +3,23 @@ package outbox
 import (
 	"context"
 	"time"
+
+	"github.com/topicwire/topicwire/bridge/action"
 )
 
 // Log keeps what an outbox must not forget when the process ends. It takes no
 // decisions: the outbox above it schedules jobs in memory and writes down what becomes
-// of them. Implementations are safe for concurrent use.
+// of them. What is written down first is safe first. Implementations are safe for concurrent use.
 type Log interface {
 	// Load calls visit for every entry that is kept, in the order of their Seq. It is
 	// called once, before anything else.
 	Load(ctx context.Context, visit func(Entry) error) error
 	// Put adds entries, all of them or, with an error, none; the error is a [Refusal].
 	// It does not wait for a disk: the entries are safe once the Pending has called
-	// back without an error; a nil Pending means that they are safe already.
-	Put(entries []Entry) (Pending, error)
+	// back without an error; a nil Pending means that they are safe already. must says
+	// that they come out of one that is kept: then they are not refused because nothing
+	// can be written for now.
+	Put(entries []Entry, must bool) (Pending, error)
 	// Set replaces the State of an entry that is kept; of one that is deleted already it
 	// does nothing. It is lazy: after a crash the entry may come back as it was before.
 	// Set and Delete may come before the Pending of the entry has called back.
@@ -23,8 +27,8 @@ type Log interface {
 	// Delete forgets entries. It is lazy too: after a crash an entry may come back,
 	// and its job is then handed out again.
 	Delete(seqs ...uint64)
-	// Close waits until everything is durable and gives up what the Log holds.
-	// Nothing may be called after it.
+	// Close gives up what the Log holds. It does not wait for a store that cannot be
+	// written. Nothing may be called after it.
 	Close() error
 }
 
@@ -57,6 +61,17 @@ type State struct {
 	Dead time.Time `json:"dead,omitzero"`
 	// Condition is why.
 	Condition Condition `json:"condition,omitempty"`
+	// Replay says that a dead letter is to be tried again, and how; nil if it is not.
+	Replay *Replay `json:"replay,omitempty"`
+}
+
+// Replay is how a dead letter is tried again.
+type Replay struct {
+	// At is when.
+	At time.Time `json:"at"`
+	// Spec and Queue take the place of the job's own if it goes elsewhere this time.
+	Spec  *action.Spec `json:"spec,omitempty"`
+	Queue string       `json:"queue,omitempty"`
 }
 
 // Attempt is one attempt that failed.

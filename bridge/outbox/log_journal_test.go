@@ -137,7 +137,7 @@ func TestLogThatTakesNothing(t *testing.T) {
 	l := openLog(t, natsd.Config{Dir: t.TempDir()}, journal.Options{})
 	store(t, l, outbox.Entry{Seq: 1})
 	l.end()
-	_, err := l.Put([]outbox.Entry{{Seq: 2}})
+	_, err := l.Put([]outbox.Entry{{Seq: 2}}, false)
 	r, ok := errors.AsType[*outbox.Refusal](err)
 	if !ok || r.ReasonCode() != 0x83 || !errors.Is(err, journal.ErrClosed) {
 		t.Errorf("got %v", err)
@@ -182,7 +182,7 @@ func BenchmarkJournalLog(b *testing.B) {
 				p, err := l.Put([]outbox.Entry{{Seq: seq, Job: outbox.Job{
 					Task:  action.Task{ID: "7c9e6679-7425-40de-944b-e07fc1f90ae7", Rule: "r", Message: m, Payload: payload, Spec: spec},
 					Stage: outbox.Act, Queue: "lambda/f", Accepted: time.Unix(1, 2), Source: source,
-				}}})
+				}}}, false)
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -34,7 +34,7 @@ func (l *memoryLog) Load(_ context.Context, visit func(outbox.Entry) error) erro
 	return nil
 }
 
-func (l *memoryLog) Put(entries []outbox.Entry) (outbox.Pending, error) {
+func (l *memoryLog) Put(entries []outbox.Entry, _ bool) (outbox.Pending, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, e := range entries {
@@ -70,7 +70,7 @@ func TestMemoryLog(t *testing.T) {
 // store puts entries and waits until they are safe.
 func store(tb testing.TB, l outbox.Log, entries ...outbox.Entry) {
 	tb.Helper()
-	p, err := l.Put(entries)
+	p, err := l.Put(entries, false)
 	if err != nil {
 		tb.Fatal(err)
 	}

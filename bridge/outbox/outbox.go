@@ -8,6 +8,7 @@ package outbox
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -81,12 +82,16 @@ type Outbox struct {
 	restored []*Work         // what the Log had, until Run
 	phase    phase
 	empty    chan struct{} // set while draining; closed when jobs reaches 0
-	doomed   []*Work       // pushed out, and the worker not told yet
+	doomed   []doomed      // pushed out, and the worker not told yet
 	burying  bool          // a goroutine tells it
 	gone     []uint64      // to be deleted from the Log when the lock is free
 	workers  sync.WaitGroup
 	writers  sync.WaitGroup // calls of the Log that no worker makes
 }
+
+// doomed is a work that was pushed out: what it was, for those who wait for its end, and
+// what has become of it.
+type doomed struct{ was, work *Work }
 
 // phase is how far an outbox is.
 type phase byte
@@ -129,6 +134,7 @@ func New(ctx context.Context, o Options) (*Outbox, error) {
 	}
 	b.mu.Lock()
 	defer b.unlock()
+	b.buryRestored()
 	b.trim()
 	b.gauge()
 	return b, nil
@@ -139,14 +145,29 @@ func (o *Outbox) load(e Entry) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.seq = max(o.seq, e.Seq)
+	e.State.share()
 	w := newWork(e)
+	w.rebase(time.Now())
 	o.restored = append(o.restored, w)
-	if !e.State.Dead.IsZero() {
-		o.bury(w)
-		return nil
+	if w.State.Dead.IsZero() {
+		o.place(o.reserve(w), w)
 	}
-	o.place(o.reserve(w), w)
 	return nil
+}
+
+// buryRestored makes dead letters of what has died in a process before, in the order in
+// which it has.
+func (o *Outbox) buryRestored() {
+	var dead []*Work
+	for _, w := range o.restored {
+		if !w.State.Dead.IsZero() {
+			dead = append(dead, w)
+		}
+	}
+	slices.SortStableFunc(dead, func(a, b *Work) int { return a.State.Dead.Compare(b.State.Dead) })
+	for _, w := range dead {
+		o.bury(w)
+	}
 }
 
 // Put takes jobs, all of them or, with an error, none. It does not wait for room: an
@@ -156,10 +177,12 @@ func (o *Outbox) Put(_ context.Context, jobs ...Job) (Pending, error) {
 	return o.put(jobs, false)
 }
 
-// PutAfter takes the jobs that come out of one that is in the outbox. They are not
-// refused for want of room: they come in the place of that one.
-func (o *Outbox) PutAfter(_ context.Context, jobs ...Job) (Pending, error) {
-	return o.put(jobs, true)
+// PutAfter takes the jobs that come out of one that is in the outbox, in its place: they
+// are refused neither for want of room nor because the Log can write nothing for now.
+// Nobody has to wait for them: they are safe before that one is forgotten.
+func (o *Outbox) PutAfter(_ context.Context, jobs ...Job) error {
+	_, err := o.put(jobs, true)
+	return err
 }
 
 func (o *Outbox) put(jobs []Job, always bool) (Pending, error) {
@@ -186,11 +209,11 @@ func (o *Outbox) put(jobs []Job, always bool) (Pending, error) {
 		o.gauge()
 		return nil, nil
 	}
-	return o.putStored(jobs)
+	return o.putStored(jobs, always)
 }
 
 // putStored puts jobs in the Log first. o.mu is held, and free when it returns.
-func (o *Outbox) putStored(jobs []Job) (Pending, error) {
+func (o *Outbox) putStored(jobs []Job, always bool) (Pending, error) {
 	works := make([]*Work, len(jobs))
 	entries := make([]Entry, len(jobs))
 	queues := make([]*queue, len(jobs))
@@ -203,7 +226,7 @@ func (o *Outbox) putStored(jobs []Job) (Pending, error) {
 	defer o.writers.Done()
 	o.mu.Unlock()
 
-	pending, err := o.log.Put(entries)
+	pending, err := o.log.Put(entries, always)
 
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -221,7 +244,7 @@ func (o *Outbox) putStored(jobs []Job) (Pending, error) {
 	for i, w := range works {
 		o.enter(queues[i], w)
 	}
-	if pending == nil {
+	if pending == nil || always {
 		return nil, nil
 	}
 	return &stored{o, works, pending}, nil
@@ -262,6 +285,9 @@ func (o *Outbox) newWork(j *Job) *Work {
 // says so. Those of one message are few, so that counting them per queue by walking is
 // cheaper than a map.
 func (o *Outbox) room(jobs []Job) error {
+	if o.limits.DropOldest && o.neverFit(jobs) {
+		return &Refusal{Err: ErrFull, Code: codeQuotaExceeded}
+	}
 	var bytes int64
 	for i := range jobs {
 		bytes += jobs[i].Size()
@@ -292,6 +318,28 @@ func (o *Outbox) room(jobs []Job) error {
 		}
 	}
 	return nil
+}
+
+// neverFit reports whether jobs are more than an empty outbox would take: nothing is
+// pushed out for them.
+func (o *Outbox) neverFit(jobs []Job) bool {
+	type load struct {
+		jobs  int
+		bytes int64
+	}
+	var all load
+	queues := make(map[string]load)
+	for i := range jobs {
+		size := jobs[i].Size()
+		q := queues[jobs[i].Queue]
+		q.jobs, q.bytes = q.jobs+1, q.bytes+size
+		queues[jobs[i].Queue] = q
+		all.jobs, all.bytes = all.jobs+1, all.bytes+size
+		if q.jobs > o.limits.QueueJobs || q.bytes > o.limits.QueueBytes {
+			return true
+		}
+	}
+	return all.jobs > o.limits.Jobs || all.bytes > o.limits.Bytes
 }
 
 // oldest is the queue that has the oldest waiting job; nil if none waits.
@@ -330,8 +378,9 @@ func (o *Outbox) pushOut(q *queue) bool {
 	o.remove(w)
 	o.metrics.dropped("pushed_out")
 	w.State.Dead, w.State.Condition = time.Now(), PushedOut
+	was := *w
 	o.bury(w)
-	o.doomed = append(o.doomed, w)
+	o.doomed = append(o.doomed, doomed{&was, w})
 	o.tellLater()
 	return true
 }
@@ -357,14 +406,14 @@ func (o *Outbox) tell() {
 		}
 		worker, ctx := o.worker, o.ctx
 		o.mu.Unlock()
-		for _, w := range works {
+		for _, d := range works {
 			if worker != nil {
-				worker.GiveUp(ctx, w, PushedOut)
+				worker.GiveUp(ctx, d.was, PushedOut)
 			}
 			o.mu.Lock()
-			kept := w.letter
+			kept := d.work.letter
 			o.mu.Unlock()
-			o.writeDeath(w.Entry, kept)
+			o.writeDeath(d.was.Entry, kept)
 		}
 	}
 }

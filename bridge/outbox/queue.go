@@ -83,6 +83,17 @@ func (o *Outbox) release(q *queue, w *Work) {
 	o.tidy(q)
 }
 
+// reweigh counts what a work takes by now: what it has failed of is kept with it.
+func (o *Outbox) reweigh(q *queue, w *Work) {
+	if w.letter {
+		return
+	}
+	more := w.weight() - w.size
+	w.size += more
+	q.bytes += more
+	o.bytes += more
+}
+
 // tidy gives back a queue that has nothing, if there are many.
 func (o *Outbox) tidy(q *queue) {
 	if q.jobs == 0 && q.running == 0 && len(q.turn) == 0 && len(q.lanes) == 0 && q.wake == nil && len(o.queues) > idleQueues && o.queues[q.name] == q {
@@ -328,6 +339,7 @@ func (o *Outbox) waiting(w *Work) bool { return w.in != nil || w.timer != nil }
 // remove takes a waiting work out.
 func (o *Outbox) remove(w *Work) {
 	q := w.queue
+	first := w.lane != nil && w.lane.waits.head == w
 	o.clock.cancel(w.timer)
 	w.timer = nil
 	if g := w.group; w.in != nil && g != nil && (w.in == &g.ready || w.in == &g.back) {
@@ -341,6 +353,10 @@ func (o *Outbox) remove(w *Work) {
 	}
 	if l := w.lane; l != nil {
 		w.lane = nil
+		if first {
+			o.clock.cancel(l.pause) // it was for this one
+			l.pause = nil
+		}
 		o.promote(q, l)
 		o.spawn(q)
 	}

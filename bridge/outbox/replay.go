@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"cmp"
 	"slices"
 	"time"
 )
@@ -26,8 +27,8 @@ func (o *Outbox) Letters(match func(*Letter) bool) []Letter {
 // each for this time: it goes to another function. One that is being tried already is
 // left alone. A letter that succeeds is gone; one that fails has as many attempts as a
 // new job and then is a dead letter as before, with what went wrong this time. It says
-// how many it tries. Nothing of a replay outlives the process: the letters are what
-// they were.
+// how many it tries. With a Log a replay goes on after a restart, at its pace and with
+// all its attempts; of what change does then the Spec and the Queue count.
 func (o *Outbox) Replay(match func(*Letter) bool, perSecond float64, change func(*Job)) int {
 	o.mu.Lock()
 	defer o.unlock()
@@ -36,34 +37,98 @@ func (o *Outbox) Replay(match func(*Letter) bool, perSecond float64, change func
 	}
 	var works []*Work
 	o.each(func(w *Work) {
-		if w.Replay {
-			return
-		}
-		if l := (Letter{Entry: w.kept()}); match(&l) {
+		if l := (Letter{Entry: w.kept()}); !w.Replay && match(&l) {
 			works = append(works, w)
 		}
 	})
 	slices.SortFunc(works, func(a, b *Work) int { return compare(a.Seq, b.Seq) })
 	now := time.Now()
 	for i, w := range works {
-		w.Replay, w.born = true, now
+		r := &Replay{At: now}
+		if perSecond > 0 {
+			r.At = now.Add(time.Duration(float64(i) / perSecond * float64(time.Second)))
+		}
 		if change != nil {
 			j := w.Job
 			w.original = &j
 			change(&w.Job)
+			spec := w.Job.Spec
+			r.Spec, r.Queue = &spec, w.Job.Queue
 		}
-		if perSecond <= 0 {
-			o.replay(w)
-			continue
-		}
-		at := now.Add(time.Duration(float64(i) / perSecond * float64(time.Second)))
-		w.born = at
-		w.timer = o.clock.set(at, func() {
-			w.timer = nil
-			o.replay(w)
-		})
+		w.Replay, w.State.Replay = true, r
+	}
+	o.writeReplays(works)
+	for _, w := range works {
+		o.begin(w, now)
 	}
 	return len(works)
+}
+
+// writeReplays writes down which letters are to be tried again, before any of them is.
+// o.mu is held, and free meanwhile.
+func (o *Outbox) writeReplays(works []*Work) {
+	if o.log == nil || len(works) == 0 {
+		return
+	}
+	entries := make([]Entry, len(works))
+	for i, w := range works {
+		entries[i] = w.kept()
+	}
+	o.writers.Add(1)
+	defer o.writers.Done()
+	o.mu.Unlock()
+	for i := range entries {
+		o.log.Set(entries[i])
+	}
+	o.mu.Lock()
+}
+
+// begin lets a letter wait for its replay.
+func (o *Outbox) begin(w *Work, now time.Time) {
+	if w.drop { // by hand, while it was written down
+		w.letter = false
+		o.gone = append(o.gone, w.Seq)
+		return
+	}
+	w.born = w.State.Replay.At
+	if !w.born.After(now) {
+		o.replay(w)
+		return
+	}
+	w.timer = o.clock.set(w.born, func() {
+		w.timer = nil
+		o.replay(w)
+	})
+}
+
+// resume goes on with the replays that the end of a process before has cut off: with the
+// first of them at once, and with the others as far from it as they were.
+func (o *Outbox) resume() {
+	var works []*Work
+	o.each(func(w *Work) {
+		if w.State.Replay != nil {
+			works = append(works, w)
+		}
+	})
+	slices.SortFunc(works, func(a, b *Work) int {
+		return cmp.Or(a.State.Replay.At.Compare(b.State.Replay.At), compare(a.Seq, b.Seq))
+	})
+	now, first := time.Now(), time.Time{}
+	for i, w := range works {
+		r := *w.State.Replay
+		if i > 0 {
+			r.At = now.Add(r.At.Sub(first))
+		} else {
+			first, r.At = r.At, now
+		}
+		if r.Spec != nil {
+			j := w.Job
+			w.original = &j
+			w.Job.Spec, w.Job.Queue = *r.Spec, r.Queue
+		}
+		w.Replay, w.State.Replay = true, &r
+		o.begin(w, now)
+	}
 }
 
 // replay lets a dead letter wait for its turn like a new job.

@@ -24,6 +24,7 @@ func (o *Outbox) Run(ctx context.Context, worker Worker) error {
 	defer cancel()
 	o.mu.Lock()
 	o.worker, o.ctx = worker, life
+	o.resume()
 	o.tellLater()
 	o.spawnAll()
 	o.mu.Unlock()
@@ -178,6 +179,7 @@ func (o *Outbox) allowed(q *queue) int {
 		q.wake = o.clock.set(until, func() {
 			q.wake = nil
 			o.spawn(q)
+			o.tidy(q)
 		})
 	}
 	return 0
@@ -273,7 +275,7 @@ func (w *Work) note(now time.Time) {
 	w.most = r.Smaller
 	w.State.Due = now.Add(r.Wait)
 	if r.Verdict == Dead {
-		w.State.Due, w.State.Dead, w.State.Condition = time.Time{}, now, r.Condition
+		w.State.Due, w.State.Dead, w.State.Condition, w.State.Replay = time.Time{}, now, r.Condition, nil
 	}
 }
 
@@ -295,9 +297,13 @@ func (o *Outbox) settle(q *queue, batch []*Work) {
 		if w.lane != nil {
 			w.lane.out--
 		}
+		if w.drop && w.Result.Verdict == Again {
+			w.Result.Verdict = Undone // there is nothing to keep it for
+		}
 		switch w.Result.Verdict {
 		case Again:
 			o.metrics.retries.Inc()
+			o.reweigh(q, w)
 			if w.lane != nil {
 				w.lane.waits.pushFront(w)
 			}
@@ -310,7 +316,7 @@ func (o *Outbox) settle(q *queue, batch []*Work) {
 			o.leave(q, w)
 			o.bury(w)
 		case Undone:
-			if o.log == nil {
+			if o.log == nil && !w.letter {
 				o.metrics.lost.Inc()
 			}
 			o.leave(q, w)

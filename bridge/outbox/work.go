@@ -86,7 +86,35 @@ const (
 )
 
 func newWork(e Entry) *Work {
-	return &Work{Entry: e, born: e.Job.Accepted, size: e.Job.Size()}
+	w := &Work{Entry: e, born: e.Job.Accepted}
+	w.size = w.weight()
+	return w
+}
+
+// weight is about what it takes in memory, in bytes.
+func (w *Work) weight() int64 { return w.Job.Size() + w.State.size() }
+
+// rebase moves a work's times back that lie ahead: the clock was wrong when they were
+// taken, and nobody is to wait until it is as late as that.
+func (w *Work) rebase(now time.Time) {
+	s := &w.State
+	last := w.Job.Accepted
+	if s.Dead.After(last) {
+		last = s.Dead
+	}
+	if n := len(s.Attempts); n > 0 && s.Attempts[n-1].At.After(last) {
+		last = s.Attempts[n-1].At
+	}
+	ahead := last.Sub(now)
+	if ahead <= 0 {
+		return
+	}
+	w.born = w.born.Add(-ahead)
+	for _, t := range []*time.Time{&s.Due, &s.Dead} {
+		if !t.IsZero() {
+			*t = t.Add(-ahead)
+		}
+	}
 }
 
 // Born is when the job's age began: when its message was accepted, or when the dead
@@ -129,20 +157,39 @@ func (s *State) failed(r *Result) {
 	if len(kept) >= keptAttempts {
 		kept = slices.Delete(kept, 1, len(kept)-keptAttempts+2)
 	}
-	kept = append(kept, r.Attempt)
+	a := r.Attempt
+	if n := len(kept); n > 0 && kept[n-1].Error == a.Error {
+		a.Error = kept[n-1].Error // in memory once
+	}
+	kept = append(kept, a)
 	if i := len(kept) - wholeAttempts; i > 0 {
 		kept[i].shorten()
 	}
 	s.Attempts = kept
 }
 
-// size is about what the attempts take in memory, in bytes.
+// size is about what the attempts take in memory, in bytes: an error that is the same as
+// the one before is there once.
 func (s *State) size() int64 {
+	const fixed = 96
 	n := 0
 	for i := range s.Attempts {
-		n += 96 + len(s.Attempts[i].Error) + len(s.Attempts[i].Payload)
+		a := &s.Attempts[i]
+		n += fixed + len(a.Payload)
+		if i == 0 || a.Error != s.Attempts[i-1].Error {
+			n += len(a.Error)
+		}
 	}
 	return int64(n)
+}
+
+// share lets errors that are the same be in memory once, in a State that was read.
+func (s *State) share() {
+	for i := 1; i < len(s.Attempts); i++ {
+		if before := s.Attempts[i-1].Error; s.Attempts[i].Error == before {
+			s.Attempts[i].Error = before
+		}
+	}
 }
 
 // shorten leaves of an attempt what an overview needs.

@@ -50,6 +50,7 @@ type Authenticator struct {
 	metrics  *metrics
 	failures *failureLog
 	checks   *hashGate
+	used     *usedSignatures
 	now      func() time.Time
 	current  atomic.Pointer[Set]
 
@@ -93,7 +94,7 @@ func New(o Options) *Authenticator {
 		o.Keys = new(Keys)
 	}
 	a := &Authenticator{options: o, metrics: newMetrics(o.Metrics), now: time.Now, stops: make(map[Method]context.CancelFunc)}
-	a.checks = newHashGate(a.metrics)
+	a.checks, a.used = newHashGate(a.metrics), newUsedSignatures(a.metrics)
 	a.failures = &failureLog{log: o.Log, now: a.now}
 	a.current.Store(&Set{})
 	return a
@@ -125,7 +126,7 @@ func (a *Authenticator) Prepare(cfg Config) (*Set, error) {
 	if !slices.ContainsFunc(cfg.Methods, func(m MethodConfig) bool { return m.SigV4 != nil }) {
 		// Keys that this server has given out itself, to functions' processes, are good
 		// whatever is configured for others.
-		own := newSigV4(SigV4Config{}, a.options.Keys, a.now)
+		own := newSigV4(SigV4Config{}, a.options.Keys, a.used, a.now)
 		own.only = true
 		s.chain = append(Chain{own}, s.chain...)
 		s.methods = append(s.methods, entry{name: nameSigV4, Method: own})
@@ -177,7 +178,7 @@ func (a *Authenticator) entry(old *Set, cfg MethodConfig, limits BruteForceConfi
 	case cfg.X509 != nil:
 		e.name, e.Method = nameX509, newX509(*cfg.X509, a.options.CheckCertificates)
 	case cfg.SigV4 != nil:
-		e.name, e.Method = nameSigV4, newSigV4(*cfg.SigV4, a.options.Keys, a.now)
+		e.name, e.Method = nameSigV4, newSigV4(*cfg.SigV4, a.options.Keys, a.used, a.now)
 	case cfg.Authorizer != nil:
 		e.name = nameAuthorizer
 		e.Method, err = newAuthorizers(*cfg.Authorizer, a.options.Invoke, a.metrics, a.now)
@@ -283,17 +284,24 @@ func (a *Authenticator) authenticate(ctx context.Context, c *Credentials) (*Prin
 	s := a.current.Load()
 	addr, limited := network(c.Remote.Addr())
 	limited = limited && s.addresses != nil
-	if limited && s.addresses.blocked(addr) > 0 {
+	if limited && !onlyCertificate(c) && s.addresses.blocked(addr) > 0 {
 		return nil, ErrTooMany
 	}
 	p, err := s.chain.Authenticate(ctx, c)
 	if err == nil {
-		p, err = a.authorize(ctx, p, c)
+		return a.authorize(ctx, p, c)
 	}
-	if limited && errors.Is(err, ErrRefused) && !errors.Is(err, ErrTooMany) {
+	if limited && errors.Is(err, ErrRefused) && !errors.Is(err, ErrTooMany) && !genuine(err) {
 		s.addresses.failed(addr)
 	}
-	return p, err
+	return nil, err
+}
+
+// onlyCertificate reports a client that shows a certificate and nothing that could be a
+// guess: the handshake has proved that it is its own. Somebody else who guesses behind the
+// same router must not keep it out.
+func onlyCertificate(c *Credentials) bool {
+	return c.TLS != nil && len(c.TLS.PeerCertificates) > 0 && c.Password == nil && c.Request == nil
 }
 
 // authorize gives a principal its policy, and every principal that is renewed from it.

@@ -46,6 +46,10 @@ func NewAuthority(c PolicyConfig, o AuthorityOptions) *Authority {
 // Load puts another configuration in force, at once and for everybody.
 func (a *Authority) Load(c PolicyConfig, o AuthorityOptions) { a.rules.Store(newRuleset(c, o)) }
 
+// Open reports whether nobody is restricted: nobody has to say who he is, and no policy is
+// attached to anybody.
+func (a *Authority) Open() bool { return a.rules.Load().open }
+
 // ClosesDenied reports whether a client that does what it may not is disconnected.
 func (a *Authority) ClosesDenied() bool { return a.rules.Load().onDenied == CloseDenied }
 
@@ -371,7 +375,10 @@ func (r *ruleset) thing(p *Principal, clientID string) *policy.Thing {
 	if !ok {
 		return nil
 	}
-	names := []string{p.Name, p.Username}
+	names := []string{p.Name}
+	if p.Method != nameAuthorizer { // of whose clients only the function knows whether the user name is theirs
+		names = append(names, p.Username)
+	}
 	if p.Certificate != nil {
 		names = append(names, policy.CertificateID(p.Certificate))
 	}

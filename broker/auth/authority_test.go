@@ -113,3 +113,26 @@ func TestLoadReachesBoundPrincipals(t *testing.T) {
 		t.Error("the defaults are not refuse and policy")
 	}
 }
+
+// Whose user name an authorizer's client gives, only its function knows: it makes nobody
+// the owner of a thing.
+func TestThingsOfAuthorizersClients(t *testing.T) {
+	a := authorityOf(t, `
+policies: {own: {Statement: {Effect: Allow, Action: iot:Publish, Resource: "topic/${iot:Connection.Thing.ThingName}"}}}
+attach: {policies: own, everybody: true}
+things: {lamp: {principals: [ada]}}
+`)
+	for method, want := range map[string]string{"password": "lamp", "authorizer": ""} {
+		p := &auth.Principal{Name: "p1", Username: "ada", Method: method}
+		if method == "authorizer" {
+			p.Documents = [][]byte{[]byte(`{"Statement":{"Effect":"Allow","Action":"iot:Publish","Resource":"topic/${iot:Connection.Thing.ThingName}"}}`)}
+		}
+		bound, err := a.Bind(p, auth.Peer{ClientID: "lamp"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := a.ThingOf(bound); got != want || bound.May(auth.Publish, "lamp") != (want != "") {
+			t.Errorf("%s: the client's thing is %q, want %q", method, got, want)
+		}
+	}
+}

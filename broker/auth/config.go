@@ -59,6 +59,14 @@ func (m *MethodConfig) names() []string {
 	return names
 }
 
+// Kind is the method's name, for messages; empty if m is none.
+func (m *MethodConfig) Kind() string {
+	if names := m.names(); len(names) == 1 {
+		return names[0]
+	}
+	return ""
+}
+
 // Check reports an item that is no method, or several.
 func (m MethodConfig) Check(report func(path, problem, remedy string)) {
 	switch names := m.names(); len(names) {
@@ -87,7 +95,26 @@ func (c Config) Check(report func(path, problem, remedy string)) {
 			}
 			seen[name] = true
 		}
+		if j := c.jwtBefore(i); j >= 0 {
+			report(fmt.Sprintf("methods[%d]", i), fmt.Sprintf("is never asked: methods[%d] looks for tokens in the same places and, without issuer, decides about all of them", j),
+				fmt.Sprintf("give methods[%d].jwt an issuer, so that it leaves other issuers' tokens to the next method", j))
+		}
 	}
+}
+
+// jwtBefore is a method jwt before the i-th that decides about every token which that one
+// would find; -1 if there is none.
+func (c *Config) jwtBefore(i int) int {
+	if c.Methods[i].JWT == nil {
+		return -1
+	}
+	for j := range i {
+		before := c.Methods[j].JWT
+		if before != nil && before.Issuer == "" && before.hasKey() && before.tokens().covers(c.Methods[i].JWT.tokens()) {
+			return j
+		}
+	}
+	return -1
 }
 
 // Anonymous reports whether everybody may connect: no method is configured, or

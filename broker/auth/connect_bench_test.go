@@ -4,8 +4,10 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"io"
 	"net"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"testing"
@@ -17,6 +19,7 @@ import (
 	"github.com/topicwire/topicwire/broker/auth"
 	"github.com/topicwire/topicwire/broker/listen"
 	"github.com/topicwire/topicwire/internal/devcert"
+	"github.com/topicwire/topicwire/internal/mqttclient"
 )
 
 // BenchmarkConnect connects, waits for the CONNACK and hangs up, with each method.
@@ -40,16 +43,19 @@ func BenchmarkConnect(b *testing.B) {
 		name           string
 		cfg            auth.Config
 		user, password string
-		tls            bool
+		tls, ws        bool
 	}{
 		{name: "anonymous"},
 		{name: "password", cfg: passwordConfig(passwords(b, "ada", "right")), user: "ada", password: "right"},
 		{name: "jwt-RS256", cfg: jwtConfig(auth.JWTConfig{Keys: []string{pem}}), user: "x", password: sign(b, "RS256", issuer.rsa, nil, claims(nil))},
+		{name: "authorizer", cfg: unsigned("main"), user: "ada", password: "right"}, // asked each time: the server names the client
 		{name: "anonymous-tls", tls: true},
 		{name: "x509", cfg: auth.Config{Methods: []auth.MethodConfig{{X509: &auth.X509Config{}}}}, tls: true},
+		{name: "anonymous-websocket", ws: true},
+		{name: "sigv4", cfg: sigV4Config(nil), ws: true},
 	} {
 		b.Run(c.name, func(b *testing.B) {
-			a := auth.New(auth.Options{})
+			a := auth.New(auth.Options{Invoke: func(context.Context, string, []byte) ([]byte, error) { return []byte(allowResult), nil }})
 			set, err := a.Prepare(c.cfg)
 			if err != nil {
 				b.Fatal(err)
@@ -57,26 +63,33 @@ func BenchmarkConnect(b *testing.B) {
 			a.Load(set)
 			cfg := broker.Config{Listen: listen.Config{MQTT: listen.Addresses{"127.0.0.1:0"}}}
 			o := broker.Options{Auth: []auth.Method{a}}
-			var client *tls.Config
-			if c.tls {
+			dial := func() (net.Conn, error) { return nil, errors.New("no way to connect") }
+			switch {
+			case c.tls:
 				cfg.Listen = listen.Config{MQTTS: listen.Addresses{"127.0.0.1:0"}, TLS: files}
-				client = clientTLS(b, dir)
 				certs, err := listen.NewCertificates(files, zerolog.Nop())
 				if err != nil {
 					b.Fatal(err)
 				}
 				o.TLS = certs.TLSConfig()
+				addr, client := serveBroker(b, cfg, o).Addrs()[0].String(), clientTLS(b, dir)
+				dial = func() (net.Conn, error) { return tls.Dial("tcp", addr, client) }
+			case c.ws:
+				web := httptest.NewServer(serveBroker(b, cfg, o).WebSocket())
+				b.Cleanup(web.Close)
+				host := web.Listener.Addr().String()
+				target := must(mqttclient.ParseURL("ws://" + host + deviceSDK(keyID, secret, "", host, "iotdevicegateway", time.Now(), 3600)))
+				dial = func() (net.Conn, error) { return mqttclient.Dial(b.Context(), target, mqttclient.DialOptions{}) }
+			default:
+				addr := serveBroker(b, cfg, o).Addrs()[0].String()
+				dial = func() (net.Conn, error) { return net.Dial("tcp", addr) }
 			}
-			addr := serveBroker(b, cfg, o)
 			packet := connectPacket(c.user, c.password)
 			connack := make([]byte, 4)
 			for b.Loop() {
-				conn, err := net.Dial("tcp", addr)
+				conn, err := dial()
 				if err != nil {
 					b.Fatal(err)
-				}
-				if client != nil {
-					conn = tls.Client(conn, client)
 				}
 				if _, err := conn.Write(packet); err != nil {
 					b.Fatal(err)
@@ -107,7 +120,7 @@ func clientTLS(b *testing.B, dir string) *tls.Config {
 	return &tls.Config{RootCAs: pool, ServerName: "127.0.0.1", Certificates: []tls.Certificate{pair}}
 }
 
-func serveBroker(tb testing.TB, cfg broker.Config, o broker.Options) string {
+func serveBroker(tb testing.TB, cfg broker.Config, o broker.Options) *broker.Broker {
 	tb.Helper()
 	br, err := broker.New(cfg, o)
 	if err != nil {
@@ -124,7 +137,7 @@ func serveBroker(tb testing.TB, cfg broker.Config, o broker.Options) string {
 		conn, err := net.Dial("tcp", br.Addrs()[0].String())
 		if err == nil {
 			conn.Close()
-			return br.Addrs()[0].String()
+			return br
 		}
 		if time.Now().After(deadline) {
 			tb.Fatal(err)

@@ -14,11 +14,16 @@ import (
 // looked at. It wraps [ErrRefused].
 var ErrTooMany = fmt.Errorf("%w: too many wrong attempts, wait", ErrRefused)
 
+// errReplayed says that a signature is right and somebody has used it before. It wraps
+// [ErrRefused].
+var errReplayed = fmt.Errorf("%w: the signature was used before", ErrRefused)
+
 // errBusy says that the server has too much to check already.
 var errBusy = errors.New("auth: too many password checks are waiting")
 
 // Refusal is why a method refuses credentials. It wraps [ErrRefused], or [ErrTooMany].
-// It is for the log and never for the client: it may tell whether a user exists.
+// It is for the log and not for the client: it may tell whether a user exists. What a client
+// may be told is [Told].
 type Refusal struct {
 	// Method is the method's name.
 	Method string
@@ -27,7 +32,12 @@ type Refusal struct {
 	// Why says what was wrong, without secrets.
 	Why string
 
-	err error // ErrRefused if nil
+	// tell is what the client may be told. It is set if the client has shown the right
+	// secret, and only something else is wrong: it has expired, was revoked, was used before.
+	// Such a refusal is no wrong attempt, or one device with an old token would lock out
+	// everybody behind its address.
+	tell string
+	err  error // ErrRefused if nil
 }
 
 // Error puts all of it on one line.
@@ -48,6 +58,24 @@ func (r *Refusal) Unwrap() error {
 
 func refuse(method, user, format string, args ...any) error {
 	return &Refusal{Method: method, User: user, Why: fmt.Sprintf(format, args...)}
+}
+
+// refuseGenuine refuses somebody who has shown the right secret, and may know the reason.
+func refuseGenuine(method, user, format string, args ...any) error {
+	why := fmt.Sprintf(format, args...)
+	return &Refusal{Method: method, User: user, Why: why, tell: why}
+}
+
+// genuine reports the refusal of somebody who has shown the right secret.
+func genuine(err error) bool { return Told(err) != "" }
+
+// Told is what a client may be told of why it was refused, so that it can do something
+// about it; empty if nothing. Whoever has not shown the right secret is told nothing.
+func Told(err error) string {
+	if r, ok := errors.AsType[*Refusal](err); ok {
+		return r.tell
+	}
+	return ""
 }
 
 // failureLog writes down refusals: a few in every interval, and how many there were

@@ -22,7 +22,7 @@ func TestFloodOverConnections(t *testing.T) {
 		t.Fatal(err)
 	}
 	a.Load(set)
-	addr := serveBroker(t, broker.Config{Listen: listen.Config{MQTT: listen.Addresses{"127.0.0.1:0"}}}, broker.Options{Auth: []auth.Method{a}})
+	addr := serveBroker(t, broker.Config{Listen: listen.Config{MQTT: listen.Addresses{"127.0.0.1:0"}}}, broker.Options{Auth: []auth.Method{a}}).Addrs()[0].String()
 	connect := func(user, password string) (byte, error) {
 		conn, err := net.Dial("tcp", addr)
 		if err != nil {

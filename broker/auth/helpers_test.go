@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -142,5 +143,12 @@ func rewrite(tb testing.TB, path, text string) {
 	tb.Helper()
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		tb.Fatal(err)
+	}
+}
+
+// refuseAll refuses everybody whom a method has let in.
+func refuseAll(err error) func(context.Context, *auth.Principal, *auth.Credentials) (*auth.Principal, error) {
+	return func(context.Context, *auth.Principal, *auth.Credentials) (*auth.Principal, error) {
+		return nil, fmt.Errorf("%w: %w", auth.ErrRefused, err)
 	}
 }

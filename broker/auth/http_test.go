@@ -93,6 +93,19 @@ func TestAnonymousHTTP(t *testing.T) {
 	}
 }
 
+// Nor whoever comes through a proxy on this machine: it serves others.
+func TestAnonymousThroughAProxy(t *testing.T) {
+	t.Parallel()
+	b := start(t, auth.Config{}, auth.Options{})
+	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Real-IP", "Via"} {
+		r := httptest.NewRequest(http.MethodGet, "http://127.0.0.1:8080/mqtt", nil)
+		r.Header.Set(name, "192.0.2.1")
+		if p, err := b.AuthenticateHTTP(r); auth.HTTPStatus(err) != http.StatusForbidden {
+			t.Errorf("%s: %v, %v", name, p, err)
+		}
+	}
+}
+
 func TestHTTPStatus(t *testing.T) {
 	t.Parallel()
 	for err, want := range map[error]int{

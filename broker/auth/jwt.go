@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -26,13 +25,7 @@ type jwtMethod struct {
 const maxToken = 16 << 10
 
 func newJWT(cfg JWTConfig, log zerolog.Logger, m *metrics, now func() time.Time) (*jwtMethod, error) {
-	j := &jwtMethod{cfg: cfg, token: TokenConfig{Password: true, Header: "Authorization"}, now: now}
-	if cfg.Token != nil {
-		j.token = *cfg.Token
-	}
-	if j.cfg.Principal == "" {
-		j.cfg.Principal = "sub"
-	}
+	j := &jwtMethod{cfg: cfg, token: cfg.tokens(), now: now}
 	o := []jwt.ParserOption{
 		jwt.WithValidMethods(cfg.algorithms()), jwt.WithTimeFunc(now), jwt.WithLeeway(cfg.Leeway),
 		jwt.WithIssuedAt(), jwt.WithStrictDecoding(),
@@ -94,14 +87,18 @@ func (j *jwtMethod) Authenticate(ctx context.Context, c *Credentials) (*Principa
 	claims := jwt.MapClaims{}
 	_, err := j.parser.ParseWithClaims(text, claims, func(t *jwt.Token) (any, error) { return j.keysFor(ctx, t) })
 	if err != nil {
-		if errors.Is(err, errKeys) {
+		switch {
+		case errors.Is(err, errKeys):
 			return nil, err
+		case errors.Is(err, jwt.ErrTokenInvalidClaims): // its signature is right
+			sub, _ := claims["sub"].(string)
+			return nil, refuseGenuine(nameJWT, sub, "%s", tokenProblem(err))
 		}
-		return nil, refuse(nameJWT, subject(claims, err), "%s", tokenProblem(err))
+		return nil, refuse(nameJWT, "", "%s", tokenProblem(err))
 	}
-	name, _ := claims[j.cfg.Principal].(string)
+	name := j.cfg.PrincipalOf(claims)
 	if name == "" {
-		return nil, refuse(nameJWT, "", "the token has no claim %q to name the client with", j.cfg.Principal)
+		return nil, refuseGenuine(nameJWT, "", "the token has no claim %q to name the client with", j.cfg.principal())
 	}
 	p := &Principal{Name: name, Method: nameJWT, Claims: claims}
 	if exp, err := claims.GetExpirationTime(); err == nil && exp != nil {
@@ -174,13 +171,4 @@ func tokenProblem(err error) string {
 		}
 	}
 	return "the token cannot be verified"
-}
-
-// subject is whose token it was, if its signature was good: others may say anything.
-func subject(claims jwt.MapClaims, err error) string {
-	if !slices.ContainsFunc([]error{jwt.ErrTokenExpired, jwt.ErrTokenNotValidYet, jwt.ErrTokenInvalidAudience}, func(e error) bool { return errors.Is(err, e) }) {
-		return ""
-	}
-	s, _ := claims["sub"].(string)
-	return s
 }

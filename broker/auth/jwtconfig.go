@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -49,7 +50,7 @@ func asymmetricAlgorithms() []string {
 
 // Check reports what cannot work, and what would be no protection.
 func (c JWTConfig) Check(report func(path, problem, remedy string)) {
-	if c.JWKS == "" && len(c.Keys) == 0 && c.Secret == "" {
+	if !c.hasKey() {
 		report("", "has no key to check tokens with", "add jwks: URL, keys: [issuer.pem] or secret: ${JWT_SECRET}")
 	}
 	if c.JWKS != "" {
@@ -93,6 +94,15 @@ func (c JWTConfig) Check(report func(path, problem, remedy string)) {
 	}
 }
 
+// PrincipalOf is who the client with a token is, by its claims; empty if they do not say.
+func (c *JWTConfig) PrincipalOf(claims map[string]any) string {
+	name, _ := claims[c.principal()].(string)
+	return name
+}
+
+// principal is the claim that names the client.
+func (c *JWTConfig) principal() string { return cmp.Or(c.Principal, "sub") }
+
 func (JWTConfig) known() []string { return append(symmetricAlgorithms(), asymmetricAlgorithms()...) }
 
 // algorithms are those that count.
@@ -108,6 +118,22 @@ func (c *JWTConfig) algorithms() []string {
 		all = append(all, asymmetricAlgorithms()...)
 	}
 	return all
+}
+
+func (c *JWTConfig) hasKey() bool { return c.JWKS != "" || len(c.Keys) > 0 || c.Secret != "" }
+
+// tokens is where the token may be.
+func (c *JWTConfig) tokens() TokenConfig {
+	if c.Token == nil {
+		return TokenConfig{Password: true, Header: "Authorization"}
+	}
+	return *c.Token
+}
+
+// covers reports whether c looks wherever other does.
+func (c TokenConfig) covers(other TokenConfig) bool {
+	return (c.Password || !other.Password) && (other.Header == "" || strings.EqualFold(c.Header, other.Header)) &&
+		(other.Query == "" || c.Query == other.Query) && (other.Cookie == "" || c.Cookie == other.Cookie)
 }
 
 // Check reports a section that allows nothing, and names that cannot be.

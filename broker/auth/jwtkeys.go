@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/MicahParks/jwkset"
@@ -135,7 +136,7 @@ func parseJWKS(data []byte) ([]jwtKey, error) {
 	}
 	var keys []jwtKey
 	for _, m := range set.Keys {
-		if m.USE != "" && m.USE != jwkset.UseSig {
+		if m.USE != "" && m.USE != jwkset.UseSig || len(m.KEYOPS) > 0 && !slices.Contains(m.KEYOPS, jwkset.KeyOpsVerify) {
 			continue
 		}
 		jwk, err := jwkset.NewJWKFromMarshal(m, jwkset.JWKMarshalOptions{}, jwkset.JWKValidateOptions{SkipKeyOps: true, SkipMetadata: true})

@@ -13,6 +13,9 @@ type metrics struct {
 	cached  *prometheus.CounterVec // by method
 	waiting prometheus.Gauge
 	fetches *prometheus.CounterVec // by result
+
+	signatures *prometheus.GaugeVec   // by kind
+	forgotten  *prometheus.CounterVec // by kind
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -32,9 +35,15 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		fetches: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "topicwire_auth_jwks_fetches_total", Help: "Fetches of key sets.",
 		}, []string{"result"}),
+		signatures: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "topicwire_auth_signatures", Help: "Signatures that are remembered until they expire, so that nobody else uses them.",
+		}, []string{"kind"}),
+		forgotten: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "topicwire_auth_signatures_forgotten_total", Help: "Signatures that were forgotten before they expired, for want of room: somebody who has read one could use it.",
+		}, []string{"kind"}),
 	}
 	if reg != nil {
-		reg.MustRegister(m.results, m.hashes, m.cached, m.waiting, m.fetches)
+		reg.MustRegister(m.results, m.hashes, m.cached, m.waiting, m.fetches, m.signatures, m.forgotten)
 	}
 	return m
 }
@@ -58,6 +67,8 @@ func resultOf(err error) string {
 		return "accepted"
 	case errors.Is(err, ErrTooMany):
 		return "too_many"
+	case errors.Is(err, errReplayed):
+		return "replayed"
 	case errors.Is(err, ErrRefused):
 		return "refused"
 	case errors.Is(err, ErrNotMine):

@@ -83,27 +83,30 @@ func (p *password) Authenticate(ctx context.Context, c *Credentials) (*Principal
 		return nil, ErrNotMine
 	}
 	name := c.Username
-	key := userKey{user: sha256.Sum256([]byte(name))}
+	key, line := userKey{user: sha256.Sum256([]byte(name))}, lineOfStrangers
 	if addr := c.Remote.Addr(); p.friends.has(userKey{key.user, addr}) {
-		key.addr = addr
+		key.addr, line = addr, lineOfFriends
 	}
 	if p.attempts.blocked(key) > 0 {
-		return nil, &Refusal{Method: namePassword, User: name, Why: "too many wrong passwords for this user, it has to wait", err: ErrTooMany}
+		return nil, tooManyForUser(name)
 	}
 	all := p.users.Load()
 	u, known := all.byName[name]
+	try := attempted{name: name, key: key, line: line, hash: u.hash, password: c.Password}
 	if !known {
-		u.hash = all.decoy
+		// What comes of it means nothing, and is not remembered: the next attempt would take less
+		// time if the password were that of the user whose hash it is.
+		try.hash = all.decoy
+		if _, err := p.hashed(ctx, &try, false); err != nil {
+			return nil, err
+		}
+		return nil, refuse(namePassword, name, "there is no such user")
 	}
-	right, err := p.check(ctx, name, u, c.Password)
+	right, err := p.check(ctx, &try, u)
 	switch {
 	case err != nil:
 		return nil, err
-	case !right || !known:
-		p.attempts.failed(key)
-		if !known {
-			return nil, refuse(namePassword, name, "there is no such user")
-		}
+	case !right:
 		return nil, refuse(namePassword, name, "wrong password")
 	}
 	p.attempts.succeeded(key)
@@ -111,20 +114,53 @@ func (p *password) Authenticate(ctx context.Context, c *Credentials) (*Principal
 	return &Principal{Name: name, Method: namePassword, Username: name, proof: u.stamp}, nil
 }
 
-func (p *password) check(ctx context.Context, name string, u user, password []byte) (bool, error) {
+// attempted is a password that somebody shows.
+type attempted struct {
+	name     string
+	key      userKey
+	line     int // of the hashGate
+	hash     passwordHash
+	password []byte
+}
+
+func tooManyForUser(name string) error {
+	return &Refusal{Method: namePassword, User: name, Why: "too many wrong passwords for this user, it has to wait", err: ErrTooMany}
+}
+
+// check reports whether a password is that of a user; it need not be hashed if it was
+// right shortly before.
+func (p *password) check(ctx context.Context, try *attempted, u user) (bool, error) {
 	if p.verified == nil {
-		return p.checks.matches(ctx, u.hash, password)
+		return p.hashed(ctx, try, true)
 	}
-	digest := p.verified.digest(name, u.stamp, password)
+	digest := p.verified.digest(try.name, u.stamp, try.password)
 	if p.verified.has(digest) {
 		p.metrics.cached.WithLabelValues(namePassword).Inc()
 		return true, nil
 	}
-	right, err := p.checks.matches(ctx, u.hash, password)
+	right, err := p.hashed(ctx, try, true)
 	if right && err == nil {
 		p.verified.add(digest)
 	}
 	return right, err
+}
+
+// hashed computes whether a password fits a hash, when it is its turn, and counts the
+// attempt if not, or if the hash is nobody's. Attempts that come at once are no way round
+// the limit: whoever has waited is looked at only if there were not too many meanwhile.
+func (p *password) hashed(ctx context.Context, try *attempted, known bool) (right bool, err error) {
+	if err := p.checks.enter(ctx, try.line); err != nil {
+		return false, err
+	}
+	defer p.checks.leave()
+	if p.attempts.blocked(try.key) > 0 {
+		return false, tooManyForUser(try.name)
+	}
+	p.metrics.hashes.Inc()
+	if right = try.hash.matches(try.password) && known; !right {
+		p.attempts.failed(try.key)
+	}
+	return right, nil
 }
 
 // recheck finds users who were deleted or got another password.

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -272,5 +273,38 @@ func TestFloodOfWrongPasswords(t *testing.T) {
 	}
 	if n := strings.Count(b.log.String(), "\n"); n > 100 {
 		t.Errorf("%d lines in the log", n)
+	}
+}
+
+// The file of the server's own user stays readable for it, whoever changes a password.
+func TestPasswordFileKeepsItsOwner(t *testing.T) {
+	t.Parallel()
+	path := passwords(t, "ada", "x")
+	if err := os.Chmod(path, 0o640); err != nil {
+		t.Fatal(err)
+	}
+	owner := os.Geteuid()
+	if owner == 0 { // only root can give a file away
+		owner = 12345
+		if err := os.Chown(path, owner, owner); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f, err := auth.ReadPasswordFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Set("ada", []byte("y")); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Write(); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s, ok := info.Sys().(*syscall.Stat_t); !ok || int(s.Uid) != owner || info.Mode().Perm() != 0o640 {
+		t.Errorf("the file is %d's, %v; want %d's, 0640", s.Uid, info.Mode(), owner)
 	}
 }

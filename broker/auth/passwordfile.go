@@ -137,8 +137,9 @@ func (f *PasswordFile) Matches(user string, password []byte) bool {
 // NewPasswordFile is a file without users that Write will make.
 func NewPasswordFile(path string) *PasswordFile { return &PasswordFile{path: path} }
 
-// Write replaces the file at once, readable by its owner alone: whoever reads it
-// meanwhile, or after a crash, finds the old one or the new one, whole.
+// Write replaces the file at once: whoever reads it meanwhile, or after a crash, finds the
+// old one or the new one, whole. A new file can be read by its owner alone; one that was
+// there keeps its owner, its group and its permissions.
 func (f *PasswordFile) Write() error {
 	path := f.path
 	if target, err := filepath.EvalSymlinks(path); err == nil {
@@ -154,6 +155,9 @@ func (f *PasswordFile) Write() error {
 		b.WriteString(l.text + "\n")
 	}
 	_, err = tmp.WriteString(b.String())
+	if info, statErr := os.Stat(path); statErr == nil && err == nil {
+		err = giveTo(tmp, info)
+	}
 	err = errors.Join(err, tmp.Sync(), tmp.Close())
 	if err == nil {
 		err = os.Rename(tmp.Name(), path)

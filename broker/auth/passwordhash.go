@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"context"
 	"crypto/pbkdf2"
 	"crypto/rand"
 	"crypto/sha512"
@@ -9,7 +8,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"runtime"
 	"strconv"
 	"strings"
 
@@ -142,46 +140,4 @@ func HashPassword(password []byte) string {
 	_, _ = rand.Read(h.salt) // it never fails
 	h.hash = argon2.IDKey(password, h.salt, h.time, h.memory, h.threads, argon2Length)
 	return h.String()
-}
-
-// hashGate bounds how many hashes are computed at once, so that a flood of wrong
-// passwords leaves the other processors (and memory) to those who are connected, and how
-// many wait for that.
-type hashGate struct {
-	slots   chan struct{}
-	line    chan struct{}
-	metrics *metrics
-}
-
-// maxHashesWaiting is how many checks may wait; one beyond is turned away at once.
-const maxHashesWaiting = 256
-
-func newHashGate(m *metrics) *hashGate {
-	return &hashGate{
-		slots:   make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
-		line:    make(chan struct{}, maxHashesWaiting),
-		metrics: m,
-	}
-}
-
-// matches computes whether the password is h's, when it is its turn.
-func (g *hashGate) matches(ctx context.Context, h passwordHash, password []byte) (bool, error) {
-	select {
-	case g.line <- struct{}{}:
-	default:
-		return false, errBusy
-	}
-	g.metrics.waiting.Inc()
-	defer func() {
-		<-g.line
-		g.metrics.waiting.Dec()
-	}()
-	select {
-	case g.slots <- struct{}{}:
-	case <-ctx.Done():
-		return false, fmt.Errorf("%w: %w", errBusy, ctx.Err())
-	}
-	defer func() { <-g.slots }()
-	g.metrics.hashes.Inc()
-	return h.matches(password), nil
 }

@@ -8,11 +8,13 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
+
+	"github.com/topicwire/topicwire/message"
 )
 
 // sigV4 is the method that checks AWS's signatures, of presigned URLs and of headers.
@@ -21,24 +23,20 @@ type sigV4 struct {
 	own    map[string]Key // of the configuration
 	shared *Keys          // those of functions' processes, and whoever else has been given one
 	only   bool           // there is no configuration: keys that are not shared are not ours
+	used   *usedSignatures
 	now    func() time.Time
-
-	mu   sync.Mutex
-	used map[[sha256.Size]byte]time.Time // presigned URLs that have let in, until when they would
 }
 
 const (
 	// skew is how far a client's clock may be off, as on AWS.
 	skew = 5 * time.Minute
-	// maxUsed is how many used URLs are remembered; while it is full, none lets in.
-	maxUsed = 100_000
 	// maxSignedBody bounds what is read of a request for its signature; the doors have
 	// lower limits of their own.
 	maxSignedBody = 64 << 20
 )
 
-func newSigV4(cfg SigV4Config, shared *Keys, now func() time.Time) *sigV4 {
-	m := &sigV4{cfg: cfg, own: make(map[string]Key), shared: shared, now: now, used: make(map[[sha256.Size]byte]time.Time)}
+func newSigV4(cfg SigV4Config, shared *Keys, used *usedSignatures, now func() time.Time) *sigV4 {
+	m := &sigV4{cfg: cfg, own: make(map[string]Key), shared: shared, used: used, now: now}
 	for _, k := range cfg.Keys {
 		name := k.Principal
 		if name == "" {
@@ -55,11 +53,13 @@ func newSigV4(cfg SigV4Config, shared *Keys, now func() time.Time) *sigV4 {
 	return m
 }
 
-func (m *sigV4) find(id string) (Key, bool) {
-	if k, ok := m.own[id]; ok {
-		return k, true
+// find looks a key up; shared tells one of this server's own functions.
+func (m *sigV4) find(id string) (k Key, shared, known bool) {
+	if k, known = m.own[id]; known {
+		return k, false, true
 	}
-	return m.shared.Find(id)
+	k, known = m.shared.Find(id)
+	return k, true, known
 }
 
 // Authenticate looks at signed WebSocket handshakes and HTTP requests.
@@ -76,16 +76,12 @@ func (m *sigV4) Authenticate(_ context.Context, c *Credentials) (*Principal, err
 	case err != nil:
 		return nil, refuse(nameSigV4, "", "%v", err)
 	}
-	key, known := m.find(s.keyID)
+	key, shared, known := m.find(s.keyID)
 	if !known {
 		if m.only {
 			return nil, ErrNotMine
 		}
 		return nil, refuse(nameSigV4, s.keyID, "there is no such access key")
-	}
-	until, err := m.inTime(s)
-	if err != nil {
-		return nil, err
 	}
 	if err := m.scope(s, &key); err != nil {
 		return nil, err
@@ -97,8 +93,17 @@ func (m *sigV4) Authenticate(_ context.Context, c *Credentials) (*Principal, err
 	if !s.good(c.Request, key.Secret, signedHosts(c.Request, m.cfg.Hosts), payload) {
 		return nil, refuse(nameSigV4, s.keyID, "the signature is wrong: another secret, or the request is not the one that was signed")
 	}
-	if err := m.once(s, until); err != nil {
+	if name := s.unsigned(c.Request); name != "" {
+		return nil, refuseGenuine(nameSigV4, s.keyID, "the header %.60q is not signed", name)
+	}
+	until, err := m.inTime(s)
+	if err != nil {
 		return nil, err
+	}
+	if from, _ := network(c.Remote.Addr()); !shared || !from.IsLoopback() { // functions here sign thousands of requests a second
+		if err := m.reuse(s, c, from, until); err != nil {
+			return nil, err
+		}
 	}
 	p := Principal{Name: s.keyID, Method: nameSigV4}
 	if key.Principal != nil {
@@ -108,25 +113,25 @@ func (m *sigV4) Authenticate(_ context.Context, c *Credentials) (*Principal, err
 	return &p, nil
 }
 
-// inTime reports until when the signature is good, or that it is not now.
+// inTime reports until when the signature, which is right, is good, or that it is not now.
 func (m *sigV4) inTime(s *signature) (time.Time, error) {
 	signed, err := time.Parse(amzTime, s.date)
 	if err != nil {
-		return signed, refuse(nameSigV4, s.keyID, "X-Amz-Date is no time")
+		return signed, refuseGenuine(nameSigV4, s.keyID, "X-Amz-Date is no time")
 	}
 	valid := skew
 	if s.presigned && s.expires != "" {
 		seconds, err := strconv.ParseUint(s.expires, 10, 32)
 		if valid = time.Duration(seconds) * time.Second; err != nil || valid == 0 || valid > m.cfg.MaxExpires {
-			return signed, refuse(nameSigV4, s.keyID, "X-Amz-Expires is no number of seconds up to %d", int(m.cfg.MaxExpires.Seconds()))
+			return signed, refuseGenuine(nameSigV4, s.keyID, "X-Amz-Expires is no number of seconds up to %d", int(m.cfg.MaxExpires.Seconds()))
 		}
 	}
 	now, until := m.now(), signed.Add(valid)
 	switch {
 	case signed.After(now.Add(skew)):
-		return until, refuse(nameSigV4, s.keyID, "it is signed for %s, which is in the future: is the client's clock right?", s.date)
+		return until, refuseGenuine(nameSigV4, s.keyID, "it is signed for %s, which is in the future: is the client's clock right?", s.date)
 	case now.After(until):
-		return until, refuse(nameSigV4, s.keyID, "the signature has expired: it was good from %s for %v", s.date, valid)
+		return until, refuseGenuine(nameSigV4, s.keyID, "the signature has expired: it was good from %s for %v", s.date, valid)
 	}
 	return until, nil
 }
@@ -161,36 +166,44 @@ func payloadHash(c *Credentials) (string, error) {
 	return hash, nil
 }
 
-// once refuses a presigned URL that has let in before, if that is configured.
-func (m *sigV4) once(s *signature, until time.Time) error {
-	if !m.cfg.SingleUse || !s.presigned {
+// reuse refuses a signature that has let somebody in before, as far as the configuration
+// says so. Which network address it comes from is what policies call aws:SourceIp, of IPv6
+// the /64: behind a proxy, the proxy's.
+func (m *sigV4) reuse(s *signature, c *Credentials, from netip.Addr, until time.Time) error {
+	if m.cfg.Reuse == ReuseUntilExpiry {
 		return nil
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	k := [sha256.Size]byte(s.mac)
-	if _, again := m.used[k]; again {
-		return refuse(nameSigV4, s.keyID, "the presigned URL was used before")
+	// A request that is signed in its headers is no URL that somebody could have read, and
+	// SDKs send it again within the second if no answer comes: it is bound to its address
+	// also where nothing else may be used again.
+	table, strict := m.used.handshakes, m.cfg.Reuse == ReuseNever
+	if !s.presigned && c.Via == message.ViaHTTP {
+		table, strict = m.used.requests, false
 	}
-	now := m.now()
-	if len(m.used) >= maxUsed {
-		for k, until := range m.used {
-			if now.After(until) {
-				delete(m.used, k)
-			}
+	first, again, full := table.use(s.keyID, s.mac, from, until, m.now(), strict)
+	switch {
+	case full:
+		return fmt.Errorf("auth: sigv4: %d signatures are good at once, and with reuse: never none of them may be forgotten", maxSignatures)
+	case again && first != from:
+		return &Refusal{
+			Method: nameSigV4, User: s.keyID, err: errReplayed,
+			Why:  "the signature was used before, from " + first.String() + ": somebody has read it, or the client's address has changed and it has to sign again",
+			tell: "the signature was used before from another address: sign again",
 		}
-		if len(m.used) >= maxUsed {
-			return fmt.Errorf("auth: sigv4: %d presigned URLs are in use at once", maxUsed)
+	case again && strict:
+		return &Refusal{
+			Method: nameSigV4, User: s.keyID, err: errReplayed,
+			Why:  "the signature was used before, and sigv4.reuse is never: clients have to sign again for every connection",
+			tell: "the signature was used before: sign again for every connection",
 		}
 	}
-	m.used[k] = until
 	return nil
 }
 
 // recheck finds keys that are gone or have another secret.
 func (m *sigV4) recheck(p *Principal) error {
 	was, _ := p.proof.(Key)
-	is, ok := m.find(was.ID)
+	is, _, ok := m.find(was.ID)
 	switch {
 	case !ok:
 		return refuse(nameSigV4, was.ID, "the access key was removed")

@@ -97,7 +97,7 @@ func TestSigV4Attacks(t *testing.T) {
 	now := time.Now()
 	good := deviceSDK(keyID, secret, "", host, "iotdevicegateway", now, 60)
 	b.lets(handshake(host, good), "dashboard")
-	b.lets(handshake(host, good), "dashboard") // as on AWS: good until it expires
+	b.lets(handshake(host, good), "dashboard") // its own device, which connects again
 	for what, target := range map[string]string{
 		"expired":                   deviceSDK(keyID, secret, "", host, "iotdevicegateway", now.Add(-61*time.Second), 60),
 		"of long ago":               deviceSDK(keyID, secret, "", host, "iotdevicegateway", now.Add(-301*time.Second), 0),
@@ -145,11 +145,7 @@ func TestSigV4Settings(t *testing.T) {
 	sign := func(token, host string) *auth.Credentials {
 		return handshake(host, deviceSDK(keyID, secret, token, host, "iotdevicegateway", now, 60))
 	}
-	b := start(t, sigV4Config(func(c *auth.SigV4Config) { c.SingleUse = true }), auth.Options{})
-	b.lets(sign("", host), "dashboard")
-	b.refuses(sign("", host), auth.ErrRefused) // replayed
-
-	b = start(t, sigV4Config(func(c *auth.SigV4Config) { c.Hosts = []string{host} }), auth.Options{})
+	b := start(t, sigV4Config(func(c *auth.SigV4Config) { c.Hosts = []string{host} }), auth.Options{})
 	b.lets(sign("", host), "dashboard")
 	b.refuses(sign("", "other.example.com"), auth.ErrRefused) // stolen from another server
 	behindProxy := sign("", host)
@@ -221,6 +217,7 @@ func TestSigV4ByTheAWSSDK(t *testing.T) {
 			u, _ := url.Parse(signed)
 			r = request()
 			r.URL = u
+			r.Header.Del("X-Amz-Meta") // it is in the query now, and signed there
 			if _, err := b.AuthenticateHTTP(received(r, c.body)); err != nil {
 				t.Errorf("presigned %s %s: %v", c.method, c.target, err)
 			}

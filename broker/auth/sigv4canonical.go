@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -69,7 +68,7 @@ func signatureOf(r *http.Request) (*signature, error) {
 	}
 	var credential, signed, mac string
 	if inHeader {
-		if len(r.Header["Authorization"]) > 1 || fields[amzSignature] != "" {
+		if len(r.Header["Authorization"]) > 1 || presignedFields(fields) {
 			return nil, errSignature // which of the two counts would be a guess
 		}
 		credential, signed, mac = authorizationFields(header)
@@ -85,6 +84,17 @@ func signatureOf(r *http.Request) (*signature, error) {
 		s.date, s.expires, s.token = fields[amzDate], fields[amzExpires], fields[amzToken]
 	}
 	return s, s.read(credential, signed, mac)
+}
+
+// presignedFields reports a query that is signed, or was: with its signature moved into a
+// header, a presigned URL would be good for longer than it says.
+func presignedFields(fields map[string]string) bool {
+	for _, name := range [...]string{amzAlgorithm, amzCredential, amzDate, amzExpires, amzSignedHeaders, amzSignature} {
+		if _, ok := fields[name]; ok {
+			return true
+		}
+	}
+	return false
 }
 
 // amzTime is the form of X-Amz-Date.
@@ -151,9 +161,9 @@ func (s *signature) read(credential, signed, mac string) error {
 
 // good reports whether the signature is that of the request, made with secret. Clients
 // do not agree on what exactly they sign, so several readings are tried: the host as the
-// request names it and without its port; the path encoded once or twice, or cleaned before;
-// a presigned URL with its session token or without (AWS's device SDK adds it after it
-// has signed).
+// request names it and without its port; the path encoded once or twice; a presigned URL
+// with its session token or without (AWS's device SDK adds it after it has signed). No two
+// requests that mean different things may have a reading in common.
 func (s *signature) good(r *http.Request, secret string, hosts []string, payload string) bool {
 	key := s.signingKey(secret)
 	tokens := []bool{true}
@@ -229,7 +239,28 @@ func (s *signature) canonicalQuery(withToken bool) string {
 	return strings.Join(list, "&")
 }
 
-// canonicalPaths are the forms in which the path may have been signed.
+// unsigned is a header of AWS's that means something and is not among those that are
+// signed: somebody may have added it to a request that he has read. Empty if there is none.
+func (s *signature) unsigned(r *http.Request) string {
+	for name := range r.Header {
+		name = strings.ToLower(name)
+		switch {
+		case !strings.HasPrefix(name, "x-amz-"), slices.Contains(s.headers, name):
+		case strings.EqualFold(name, amzToken), strings.EqualFold(name, amzDate), strings.EqualFold(name, amzContent):
+			// The token is compared with the key's, the time is part of what is signed, the hash is
+			// compared with the body's.
+		case name == "x-amz-cf-id": // CloudFront's
+		default:
+			return name
+		}
+	}
+	return ""
+}
+
+// canonicalPaths are the forms in which the path may have been signed: encoded once more,
+// as everywhere but at S3, or as it was sent. A path with an escaped % is taken only in
+// the first form: as it was sent it is what another one is once more encoded. Dots and
+// double slashes stay, since they mean themselves in topics.
 func canonicalPaths(r *http.Request) []string {
 	wire := r.RequestURI
 	if !strings.HasPrefix(wire, "/") {
@@ -239,14 +270,11 @@ func canonicalPaths(r *http.Request) []string {
 	if wire == "" {
 		wire = "/"
 	}
-	paths := []string{encodeAWS(wire, "/"), wire}
-	clean := path.Clean(wire)
-	if strings.HasSuffix(wire, "/") && clean != "/" {
-		clean += "/"
+	paths := []string{encodeAWS(wire, "/")}
+	if !strings.Contains(wire, "%25") && wire != paths[0] {
+		paths = append(paths, wire)
 	}
-	paths = append(paths, encodeAWS(clean, "/"))
-	slices.Sort(paths)
-	return slices.Compact(paths)
+	return paths
 }
 
 // signedHosts are the hosts that a signature may be for: allowed, if there are any, else

@@ -10,13 +10,23 @@ import (
 
 // SigV4Config are the settings of the method sigv4 (AWS Signature Version 4).
 type SigV4Config struct {
-	Keys       []KeyConfig   `yaml:"keys" jsonschema_description:"The access keys that clients sign with. Only AWS itself can check the keys of AWS accounts: these are the server's own."`
-	Services   []string      `yaml:"services" jsonschema:"example=iotdevicegateway" jsonschema_description:"For which services signatures may be; by default iotdevicegateway, iotdata, lambda, execute-api and iot."`
-	Region     string        `yaml:"region" jsonschema:"example=eu-central-1" jsonschema_description:"For which region signatures must be; any by default."`
-	Hosts      []string      `yaml:"hosts" jsonschema:"example=broker.example.com" jsonschema_description:"The names under which clients reach the server. Signatures for others are refused then; without this, a signature must be for the Host that the request names. A proxy that changes Host makes it necessary."`
-	MaxExpires time.Duration `yaml:"max_expires" jsonschema:"example=24h" jsonschema_description:"The longest X-Amz-Expires of a presigned URL; 24h by default, 7 days at most. A URL that names none is good for 5 minutes."`
-	SingleUse  bool          `yaml:"single_use" jsonschema_description:"A presigned URL lets in once only. Clients have to sign a new one for every connection then, as AWS's SDKs do; mqtt.js with a fixed URL cannot connect again."`
+	Keys       []KeyConfig    `yaml:"keys" jsonschema_description:"The access keys that clients sign with. Only AWS itself can check the keys of AWS accounts: these are the server's own."`
+	Services   []string       `yaml:"services" jsonschema:"example=iotdevicegateway" jsonschema_description:"For which services signatures may be; by default iotdevicegateway, iotdata, lambda, execute-api and iot."`
+	Region     string         `yaml:"region" jsonschema:"example=eu-central-1" jsonschema_description:"For which region signatures must be; any by default."`
+	Hosts      []string       `yaml:"hosts" jsonschema:"example=broker.example.com" jsonschema_description:"The names under which clients reach the server. Signatures for others are refused then; without this, a signature must be for the Host that the request names. A proxy that changes Host makes it necessary."`
+	MaxExpires time.Duration  `yaml:"max_expires" jsonschema:"example=24h" jsonschema_description:"The longest X-Amz-Expires of a presigned URL; 24h by default, 7 days at most. A URL that names none is good for 5 minutes."`
+	Reuse      SignatureReuse `yaml:"reuse" jsonschema:"enum=same_address,enum=never,enum=until_expiry" jsonschema_description:"Whether a signature lets in again while it is good. same_address (the default): from the network address that used it first; elsewhere the client has to sign again. never: a presigned URL or WebSocket handshake lets in once; clients that connect again have to sign again, as AWS's SDKs do, and two that sign with one key in the same second are in each other's way. until_expiry: from anywhere, as on AWS: whoever has read a URL can use it."`
 }
+
+// SignatureReuse says whether a signature lets in more than once.
+type SignatureReuse string
+
+// The choices.
+const (
+	ReuseSameAddress SignatureReuse = "same_address" // the default
+	ReuseNever       SignatureReuse = "never"
+	ReuseUntilExpiry SignatureReuse = "until_expiry"
+)
 
 // KeyConfig is an access key.
 type KeyConfig struct {

@@ -9,6 +9,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/topicwire/topicwire/broker/auth/policy"
 )
 
 // X509Config are the settings of the method x509. Which certificates are good at all,
@@ -80,7 +82,7 @@ func (m *x509Method) Authenticate(_ context.Context, c *Credentials) (*Principal
 	certs := c.TLS.PeerCertificates
 	if m.check != nil { // an HTTP connection may be older than a revocation
 		if err := m.check(certs); err != nil {
-			return nil, refuse(nameX509, certs[0].Subject.String(), "%v", err)
+			return nil, refuseGenuine(nameX509, certs[0].Subject.String(), "%v", err)
 		}
 	}
 	name, err := m.name(certs[0])
@@ -95,6 +97,9 @@ func Fingerprint(c *x509.Certificate) string {
 	sum := sha256.Sum256(c.Raw)
 	return hex.EncodeToString(sum[:])
 }
+
+// Name is who the client with a certificate is. An error wraps [ErrRefused].
+func (c X509Config) Name(cert *x509.Certificate) (string, error) { return newX509(c, nil).name(cert) }
 
 func (m *x509Method) name(c *x509.Certificate) (string, error) {
 	fingerprint, subject := Fingerprint(c), c.Subject.String()
@@ -112,9 +117,11 @@ func (m *x509Method) name(c *x509.Certificate) (string, error) {
 	}
 	switch {
 	case m.cfg.Listed:
-		return "", refuse(nameX509, subject, "the certificate %s is not listed under names", fingerprint)
+		return "", refuseGenuine(nameX509, subject, "the certificate %s is not listed under names", fingerprint)
 	case name == "":
-		return "", refuse(nameX509, fingerprint, "the certificate has no %s to name the client with", m.cfg.Principal)
+		return "", refuseGenuine(nameX509, fingerprint, "the certificate has no %s to name the client with", m.cfg.Principal)
+	case m.cfg.Principal == byCommonName && len(policy.SubjectAttribute(c, "CommonName")) > 1:
+		return "", refuseGenuine(nameX509, subject, "the certificate has several common names, and which one counts would be a guess")
 	}
 	return name, nil
 }

@@ -8,6 +8,7 @@
 package iotdata
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -185,7 +186,7 @@ func (c *call) stranger(err error) error {
 	case http.StatusUnauthorized:
 		return &Error{http.StatusForbidden, typeForbidden, "Missing Authentication Token"}
 	case http.StatusForbidden:
-		return &Error{http.StatusForbidden, typeForbidden, "the credentials are refused"}
+		return &Error{http.StatusForbidden, typeForbidden, cmp.Or(auth.Told(err), "the credentials are refused")}
 	case http.StatusTooManyRequests:
 		return &Error{http.StatusTooManyRequests, typeThrottled, "too many wrong credentials"}
 	default:

@@ -68,6 +68,12 @@ func (c *Certificates) config(protocols ...string) *tls.Config {
 	return cfg
 }
 
+// Valid says from when until when the server's certificate is good.
+func (c *Certificates) Valid() (from, until time.Time) {
+	leaf := c.current.Load().Leaf
+	return leaf.NotBefore, leaf.NotAfter
+}
+
 // Reload reads the files now and reports whether they held something new. After an
 // error what was read before stays in use.
 func (c *Certificates) Reload() (changed bool, err error) {

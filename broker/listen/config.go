@@ -58,6 +58,9 @@ func addressProblem(s string) string {
 		}
 		return "is no address"
 	}
+	if strings.Contains(s, "$") {
+		return "is no address; an environment variable is written ${NAME}"
+	}
 	if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
 		return "has no port from 0 to 65535"
 	}

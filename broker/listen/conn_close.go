@@ -54,15 +54,15 @@ func (c *Conn) Abort() {
 }
 
 // SetCloseCode chooses the WebSocket close code and text (at most 123 bytes) that
-// Close will send, unless the peer's own close frame is to be answered; 1000 by
-// default, or what fits the error. It has no effect on other connections.
+// Close will send; 1000 by default. It has no effect if the peer's own close frame is to
+// be answered, if Read has failed, which has a code of its own, and on other connections.
 func (c *Conn) SetCloseCode(code int, text string) {
 	if c.ws == nil {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.closeFrame == nil && !c.closing {
+	if c.closeFrame == nil && !c.closing && c.cause == nil {
 		c.closeFrame = closeFrame(code, text)
 	}
 }

@@ -1,5 +1,7 @@
 package session
 
+import "github.com/topicwire/topicwire/message"
+
 // shortestAliased is the shortest topic worth an alias: it costs three bytes itself.
 const shortestAliased = 4
 
@@ -23,9 +25,16 @@ func (a *attached) alias(topic string, h *Header) {
 	a.aliases[topic] = h.Alias
 }
 
-// forget takes an alias back whose packet was not sent.
-func (a *attached) forget(topic string, h *Header) {
-	if h.Alias != 0 && !h.OmitTopic {
-		delete(a.aliases, topic)
+// encode appends the packet of a message that is sent for the first time, with a topic
+// alias if the client takes one, and reports whether the client takes a packet of that
+// size.
+func (a *attached) encode(dst []byte, m *message.Message, h *Header) (packet []byte, fits bool) {
+	a.alias(m.Topic, h)
+	packet, _ = AppendPublish(dst, m, h)
+	if a.tooLarge(packet) && h.Alias != 0 && !h.OmitTopic { // it is longer for the alias that it sets
+		delete(a.aliases, m.Topic)
+		h.Alias = 0
+		packet, _ = AppendPublish(dst, m, h)
 	}
+	return packet, !a.tooLarge(packet)
 }

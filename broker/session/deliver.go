@@ -69,20 +69,18 @@ func (s *Session) deliverNow(o *Outgoing, d Delivery) Outcome {
 		return Dropped
 	}
 	var b []byte
+	var fits bool
 	if a.params.Version < 5 || len(d.IDs) == 0 && a.params.TopicAliasMaximum == 0 {
 		b = o.frame(a.params.Version, 0, d.Retain).b
+		fits = !a.tooLarge(b)
 	} else {
 		s.mu.Lock()
 		defer s.mu.Unlock() // until the packet is in line: an alias must not overtake the packet that explains it
 		h := Header{Version: a.params.Version, Retain: d.Retain, IDs: d.IDs, Now: o.now}
-		a.alias(o.Message.Topic, &h)
-		o.buf, _ = AppendPublish(o.buf[:0], o.Message, &h)
+		o.buf, fits = a.encode(o.buf[:0], o.Message, &h)
 		b = o.buf
-		if a.tooLarge(b) {
-			a.forget(o.Message.Topic, &h)
-		}
 	}
-	if a.tooLarge(b) {
+	if !fits {
 		s.env.Counters.TooLarge.Add(1)
 		return Dropped
 	}
@@ -90,8 +88,7 @@ func (s *Session) deliverNow(o *Outgoing, d Delivery) Outcome {
 		s.env.Counters.DroppedQoS0.Add(1)
 		return Dropped
 	}
-	s.env.Counters.Sent.Add(1)
-	s.env.Counters.SentBytes.Add(int64(len(o.Message.Payload)))
+	s.env.Counters.sent(o.Message)
 	return Sent
 }
 
@@ -110,6 +107,14 @@ func (s *Session) overfull(size int64) bool {
 
 // enqueue puts an item at the end of the queue, as the policy allows.
 func (s *Session) enqueue(it item) Outcome {
+	if e := s.env; e.Keeps != nil && s.at.Load() == nil && !e.Keeps(e.Now()) {
+		e.Counters.DroppedRate.Add(1)
+		return Dropped
+	}
+	if it.Share != "" && s.env.ShareIsFull(it.Share) {
+		s.env.Counters.DroppedQueue.Add(1)
+		return Dropped
+	}
 	for s.overfull(it.size()) {
 		switch {
 		case s.env.Config.Policy == Refuse:
@@ -126,13 +131,34 @@ func (s *Session) enqueue(it item) Outcome {
 	s.keep(&it)
 	s.queue.push(it)
 	s.count(&it, 1)
-	s.env.Counters.Queued.Add(1)
+	s.waits(&it, 1)
 	return Queued
 }
 
 func (s *Session) popQueue() item {
-	s.env.Counters.Queued.Add(-1)
-	return s.queue.pop()
+	it := s.queue.pop()
+	s.waits(&it, -1)
+	return it
+}
+
+// takeFromQueue takes out of the queue what which names, in order.
+func (s *Session) takeFromQueue(which func(*item) bool) []item {
+	if s.queue.n == 0 {
+		return nil
+	}
+	taken := s.queue.removeIf(which)
+	for i := range taken {
+		s.waits(&taken[i], -1)
+	}
+	return taken
+}
+
+// waits takes note that an item is in the queue (1) or no longer (-1).
+func (s *Session) waits(it *item, n int) {
+	s.env.Counters.Queued.Add(int64(n))
+	if it.Share != "" && s.env.Config.MaxShareQueued > 0 {
+		s.env.shares.add(it.Share, n)
+	}
 }
 
 // keep hands an item to the store if the session is durable.

@@ -38,6 +38,9 @@ func (s *Session) hold(a *attached, f *flight) {
 		defer s.mu.Unlock()
 		h.stored = true
 		s.sendHeld(a)
+		if s.at.Load() == a {
+			s.pump(a) // what could not be sent has made room
+		}
 	})
 	if !state.CompareAndSwap(calling, returned) {
 		h.stored = true

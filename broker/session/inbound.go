@@ -39,7 +39,6 @@ func (s *Session) Arrive(id uint16, wait func(reason byte)) Arrival {
 		s.inbound = map[uint16]*inbound{}
 	}
 	s.inbound[id] = &inbound{}
-	s.unreleased.Store(int32(len(s.inbound)))
 	return First
 }
 
@@ -86,12 +85,8 @@ func (s *Session) Release(id uint16) bool {
 	return true
 }
 
-// Unreleased is how many QoS 2 messages of the client's are not released.
-func (s *Session) Unreleased() int { return int(s.unreleased.Load()) }
-
 func (s *Session) forgetInbound(id uint16) {
 	delete(s.inbound, id)
-	s.unreleased.Store(int32(len(s.inbound)))
 	if s.durable {
 		s.env.Store.Append(store.Change{Kind: store.InboundDelete, Client: s.id, PacketID: id})
 	}

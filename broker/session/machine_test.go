@@ -208,6 +208,15 @@ func (m *machine) congest(t *rapid.T) {
 	m.look(t)
 }
 
+// breaks lets the connection refuse whatever comes from now on: it is ending.
+func (m *machine) breaks(t *rapid.T) {
+	if m.link == nil {
+		t.Skip("offline")
+	}
+	m.link.closed = true
+	m.look(t)
+}
+
 func (m *machine) wait(*rapid.T) {
 	*m.now = m.now.Add(4 * time.Second)
 	kept := m.expected[:0]
@@ -227,7 +236,7 @@ func (m *machine) becomeDurable(t *rapid.T) {
 
 // finish lets the client acknowledge everything: all that was promised must come.
 func (m *machine) finish(t *rapid.T) {
-	if m.link == nil {
+	if m.link == nil || m.link.closed {
 		m.attach(t)
 	}
 	if m.link.congested {

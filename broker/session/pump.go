@@ -2,10 +2,15 @@ package session
 
 import "github.com/topicwire/topicwire/broker/store"
 
-// mayTransmit reports whether the window and the connection take another QoS 1 or 2
-// message. [MQTT-3.3.4-7] [MQTT-3.3.4-9]
+// mayTransmit reports whether another QoS 1 or 2 message may be sent.
 func (s *Session) mayTransmit(a *attached) bool {
-	return !a.broken && s.unacked < int(a.params.ReceiveMaximum) && s.window.len() < 65535 && !a.link.Congested()
+	return s.window.len() < 65535 && s.mayRedeliver(a)
+}
+
+// mayRedeliver reports whether the client's window and the connection take one that has
+// its packet identifier. [MQTT-3.3.4-7] [MQTT-3.3.4-9]
+func (s *Session) mayRedeliver(a *attached) bool {
+	return !a.broken && s.unacked < int(a.params.ReceiveMaximum) && !a.link.Congested()
 }
 
 // mayReplay reports whether redelivery on this connection is through, so that newer
@@ -16,7 +21,11 @@ func (s *Session) mayReplay() bool { return s.resend == nil }
 func (s *Session) pump(a *attached) {
 	for s.resend != nil {
 		f := s.resend
-		if !s.mayTransmit(a) {
+		if f.onLink { // a neighbour has been put back: see PutBack
+			s.resend = f.next
+			continue
+		}
+		if !s.mayRedeliver(a) {
 			return
 		}
 		s.resend = f.next
@@ -46,23 +55,21 @@ func (s *Session) launch(a *attached, it item, o *Outgoing) Outcome {
 		return Sent
 	}
 	var b []byte
-	var h Header
+	var fits bool
 	var scratch *[]byte
 	if o != nil && !it.dup && (a.params.Version < 5 || len(it.IDs) == 0 && a.params.TopicAliasMaximum == 0) {
 		fr := o.frame(a.params.Version, it.QoS, it.Retain)
-		b = fr.b
+		b, fits = fr.b, !a.tooLarge(fr.b)
 		b[fr.idAt], b[fr.idAt+1] = byte(f.id>>8), byte(f.id)
 	} else {
-		h = s.header(a, f)
+		h := s.header(a, f)
 		h.Dup = it.dup
-		a.alias(it.Message.Topic, &h)
 		scratch = s.env.borrow()
-		*scratch, _ = AppendPublish((*scratch)[:0], it.Message, &h)
+		*scratch, fits = a.encode((*scratch)[:0], it.Message, &h)
 		b = *scratch
 	}
-	if a.tooLarge(b) {
+	if !fits {
 		// The message is not sent and counts as delivered. [MQTT-3.1.2-24] [MQTT-3.1.2-25]
-		a.forget(it.Message.Topic, &h)
 		s.env.giveBack(scratch)
 		s.window.remove(f)
 		s.env.Counters.TooLarge.Add(1)
@@ -75,8 +82,6 @@ func (s *Session) launch(a *attached, it item, o *Outgoing) Outcome {
 		s.env.Store.Append(store.Change{Kind: store.Sent, Client: s.id, Seq: it.seq, PacketID: f.id})
 	}
 	s.env.giveBack(scratch)
-	s.env.Counters.Sent.Add(1)
-	s.env.Counters.SentBytes.Add(int64(len(it.Message.Payload)))
 	return Sent
 }
 
@@ -86,15 +91,15 @@ func (s *Session) redeliver(a *attached, f *flight) {
 		s.transmit(a, f, AppendAck(make([]byte, 0, 4), Pubrel, a.params.Version, f.id, 0))
 		return
 	}
-	// An expired QoS 1 message need not be sent again. At QoS 2 the exchange has to be
-	// completed: the client may hold the identifier.
-	if f.QoS == 1 && f.Message.Props.HasExpiry && f.Message.Expired(s.env.Now()) {
+	// An expired message is not sent, and at QoS 1 not again. At QoS 2 an exchange that has
+	// begun has to be completed: the client may hold the identifier. [MQTT-3.3.2-5]
+	if (f.QoS == 1 || !f.sent) && f.Message.Props.HasExpiry && f.Message.Expired(s.env.Now()) {
 		s.env.Counters.Expired.Add(1)
 		s.land(f)
 		return
 	}
 	h := s.header(a, f)
-	h.Dup = f.sent
+	h.Dup = f.sent || f.dup
 	scratch := s.env.borrow()
 	defer s.env.giveBack(scratch)
 	*scratch, _ = AppendPublish((*scratch)[:0], f.Message, &h)
@@ -104,7 +109,6 @@ func (s *Session) redeliver(a *attached, f *flight) {
 		return
 	}
 	s.transmit(a, f, *scratch)
-	s.env.Counters.Sent.Add(1)
 }
 
 func (s *Session) header(a *attached, f *flight) Header {
@@ -121,6 +125,9 @@ func (s *Session) transmit(a *attached, f *flight, b []byte) {
 		return // and has not been sent: no DUP on the next one [MQTT-3.3.1-2]
 	}
 	f.sent = true
+	if !f.received { // else it was a PUBREL
+		s.env.Counters.sent(f.Message)
+	}
 }
 
 // fail ends a connection that has refused a packet. Its queue is empty from then on, so

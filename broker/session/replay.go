@@ -82,12 +82,11 @@ func (s *Session) replayOne(a *attached, m *message.Message, r *replay, now time
 		return
 	}
 	h := Header{Version: a.params.Version, Retain: true, IDs: r.ids, Now: now}
-	a.alias(m.Topic, &h)
 	scratch := s.env.borrow()
 	defer s.env.giveBack(scratch)
-	*scratch, _ = AppendPublish((*scratch)[:0], m, &h)
-	if a.tooLarge(*scratch) {
-		a.forget(m.Topic, &h)
+	var fits bool
+	*scratch, fits = a.encode((*scratch)[:0], m, &h)
+	if !fits {
 		s.env.Counters.TooLarge.Add(1)
 		return
 	}
@@ -95,8 +94,7 @@ func (s *Session) replayOne(a *attached, m *message.Message, r *replay, now time
 		a.fail()
 		return
 	}
-	s.env.Counters.Sent.Add(1)
-	s.env.Counters.SentBytes.Add(int64(len(m.Payload)))
+	s.env.Counters.sent(m)
 }
 
 func (s *Session) dropReplays(which func(*replay) bool) {

@@ -13,7 +13,7 @@ func (s *Session) Restore(c *store.Change) {
 		it := item{Delivery: c.Delivery, seq: c.Seq, kept: true, dup: s.cut && c.Delivery.QoS == 1}
 		s.queue.push(it)
 		s.count(&it, 1)
-		s.env.Counters.Queued.Add(1)
+		s.waits(&it, 1)
 	case store.Sent, store.Received:
 		s.restoreFlight(c)
 	case store.InboundPut:
@@ -21,7 +21,6 @@ func (s *Session) Restore(c *store.Change) {
 			s.inbound = map[uint16]*inbound{}
 		}
 		s.inbound[c.PacketID] = &inbound{done: true}
-		s.unreleased.Store(int32(len(s.inbound)))
 	default:
 	}
 }
@@ -40,7 +39,7 @@ func (s *Session) restoreFlight(c *store.Change) {
 		return
 	}
 	it := s.queue.popLast()
-	s.env.Counters.Queued.Add(-1)
+	s.waits(&it, -1)
 	s.env.Counters.Inflight.Add(1)
 	f := s.window.put(it, c.PacketID)
 	f.received, f.sent = c.Kind == store.Received, true

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/topicwire/topicwire/broker/store"
+	"github.com/topicwire/topicwire/message"
 )
 
 // Link is the connection a session is attached to. Its methods are called with the
@@ -61,6 +62,9 @@ type Config struct {
 	MaxQueuedBytes int64
 	// Policy says what happens beyond.
 	Policy Policy
+	// MaxShareQueued is how many messages may wait for all members of a shared subscription
+	// together; those that come then are dropped. 0 = no limit.
+	MaxShareQueued int
 }
 
 // Counters count over all sessions.
@@ -69,12 +73,19 @@ type Counters struct {
 	SentBytes    atomic.Int64 // their payload bytes
 	DroppedQoS0  atomic.Int64 // QoS 0 messages not sent: slow connection
 	DroppedQueue atomic.Int64 // QoS 1 and 2 messages dropped: queue full
+	DroppedRate  atomic.Int64 // QoS 1 and 2 messages dropped: too many a second for clients that are away
 	Expired      atomic.Int64 // messages dropped: expired while waiting
 	TooLarge     atomic.Int64 // messages dropped: above the client's Maximum Packet Size
 	Abandoned    atomic.Int64 // QoS 1 and 2 messages given up with a session that ended
 	Refused      atomic.Int64 // messages the client answered with an error code
 	Queued       atomic.Int64 // messages waiting now
 	Inflight     atomic.Int64 // messages in flight now
+}
+
+// sent counts a PUBLISH packet.
+func (c *Counters) sent(m *message.Message) {
+	c.Sent.Add(1)
+	c.SentBytes.Add(int64(len(m.Payload)))
 }
 
 // Env is what sessions share.
@@ -87,7 +98,11 @@ type Env struct {
 	Hold bool
 	// Now is the clock.
 	Now func() time.Time
+	// Keeps is asked before a message is queued for a client that is away, and drops it if
+	// it says no; nil = never.
+	Keeps func(now time.Time) bool
 
+	shares  shares
 	scratch sync.Pool // *[]byte
 }
 
@@ -99,8 +114,6 @@ type Session struct {
 
 	at   atomic.Pointer[attached] // nil while offline; written under mu
 	load atomic.Int64             // queued and in flight
-
-	unreleased atomic.Int32 // len(inbound)
 
 	mu      sync.Mutex
 	durable bool // outlives its connection, so the store has it
@@ -219,7 +232,9 @@ func (s *Session) End() {
 	s.at.Store(nil)
 	c := s.env.Counters
 	c.Abandoned.Add(int64(s.queue.n + s.window.len()))
-	c.Queued.Add(-int64(s.queue.n))
+	for i := range s.queue.n {
+		s.waits(s.queue.at(i), -1)
+	}
 	c.Inflight.Add(-int64(s.window.len()))
 	s.load.Store(0)
 	s.shared = 0
@@ -263,8 +278,7 @@ func (s *Session) Durable() bool {
 func (s *Session) Withhold(allowed func(topic string) bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, it := range s.queue.removeIf(func(it *item) bool { return !allowed(it.Message.Topic) }) {
-		s.env.Counters.Queued.Add(-1)
+	for _, it := range s.takeFromQueue(func(it *item) bool { return !allowed(it.Message.Topic) }) {
 		s.env.Counters.Abandoned.Add(1)
 		s.done(&it)
 	}

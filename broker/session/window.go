@@ -4,9 +4,10 @@ package session
 type flight struct {
 	item
 	id       uint16
-	received bool // QoS 2: PUBREC has come, PUBCOMP is outstanding
-	sent     bool // was sent, or may have been
-	onLink   bool // sent on the present connection, so it counts against its window
+	order    uint64 // rises in the order of first sending
+	received bool   // QoS 2: PUBREC has come, PUBCOMP is outstanding
+	sent     bool   // was sent, or may have been
+	onLink   bool   // sent on the present connection, so it counts against its window
 	prev     *flight
 	next     *flight
 }
@@ -17,7 +18,10 @@ type window struct {
 	first *flight
 	last  *flight
 	free  *flight
+	spare int    // how many are free
 	id    uint16 // last identifier given out
+	order uint64 // last one given out
+	large bool   // there were many at once
 }
 
 func (w *window) len() int { return len(w.byID) }
@@ -38,25 +42,46 @@ func (w *window) add(it item) *flight {
 
 // put adds an item under a given identifier.
 func (w *window) put(it item, id uint16) *flight {
+	w.order++
+	return w.insert(it, id, w.order, w.last)
+}
+
+// putBack adds one that was taken out, in its old place. Its identifier must be free.
+func (w *window) putBack(it item, id uint16, order uint64) *flight {
+	after := w.last
+	for after != nil && after.order > order {
+		after = after.prev
+	}
+	return w.insert(it, id, order, after)
+}
+
+// insert adds an item behind another one; behind nil is in front of all.
+func (w *window) insert(it item, id uint16, order uint64, after *flight) *flight {
 	f := w.free
 	if f != nil {
 		w.free = f.next
+		w.spare--
 		*f = flight{}
 	} else {
 		f = new(flight)
 	}
-	f.item, f.id = it, id
+	f.item, f.id, f.order = it, id, order
 	if w.byID == nil {
 		w.byID = map[uint16]*flight{}
 	}
 	w.byID[id] = f
-	f.prev = w.last
-	if w.last != nil {
-		w.last.next = f
+	w.large = w.large || len(w.byID) > mostSpare
+	f.prev, f.next = after, w.first
+	if after != nil {
+		f.next, after.next = after.next, f
 	} else {
 		w.first = f
 	}
-	w.last = f
+	if f.next != nil {
+		f.next.prev = f
+	} else {
+		w.last = f
+	}
 	return f
 }
 
@@ -73,6 +98,16 @@ func (w *window) remove(f *flight) {
 	} else {
 		w.last = f.prev
 	}
-	*f = flight{next: w.free}
-	w.free = f
+	*f = flight{}
+	if w.spare < mostSpare {
+		f.next, w.free = w.free, f
+		w.spare++
+	}
+	if w.first == nil && w.large {
+		w.byID, w.large = nil, false // a map does not shrink
+	}
 }
+
+// mostSpare is how many flights are kept for their next use, and how many there are at
+// once before the window counts as a large one, which gives its memory back.
+const mostSpare = 64

@@ -37,13 +37,29 @@ func (r *Retained) Match(filter string) *Cursor {
 	return c
 }
 
+// stepsAtOnce bounds how long Next keeps others from changing the messages: a filter may
+// match few of very many.
+const stepsAtOnce = 1000
+
 // Next fills dst with the next messages that have not expired at now and returns
 // how many it found; fewer than len(dst) means that there are no more.
 func (c *Cursor) Next(now time.Time, dst []*message.Message) int {
+	n := 0
+	for n < len(dst) && len(c.stack) > 0 {
+		n += c.some(now, dst[n:])
+	}
+	return n
+}
+
+// some is Next as far as one hold of the lock goes.
+func (c *Cursor) some(now time.Time, dst []*message.Message) int {
 	c.r.mu.RLock()
 	defer c.r.mu.RUnlock()
 	n := 0
-	for n < len(dst) && len(c.stack) > 0 {
+	for range stepsAtOnce {
+		if n == len(dst) || len(c.stack) == 0 {
+			break
+		}
 		l := c.step()
 		if l == nil || l.msg == nil || l.stamp > c.before || l.msg.Expired(now) {
 			continue

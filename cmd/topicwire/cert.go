@@ -120,6 +120,9 @@ Configure:
   auth:
     methods:
       - x509: {principal: common_name}
+    policies:
+      devices: {Statement: {Effect: Allow, Action: "iot:*", Resource: "*"}} # everything: allow less
+    attach: {policies: devices, method: x509}
 
 Try:
   mosquitto_sub --cafile %s --cert %s --key %s -h localhost -p 8883 -t '#' -v

@@ -46,6 +46,10 @@ func (c DeadListCmd) Run(ctx context.Context, s *Streams) error {
 	if err := c.call(ctx, http.MethodGet, "/admin/dead", q, &answer); err != nil {
 		return err
 	}
+	if len(answer.Letters) == 0 && !c.JSON {
+		fmt.Fprintln(s.Err, "there are none")
+		return nil
+	}
 	if err := printLetters(s.Out, answer.Letters, c.JSON); err != nil {
 		return err
 	}
@@ -59,6 +63,11 @@ func (c DeadListCmd) Run(ctx context.Context, s *Streams) error {
 type DeadShowCmd struct {
 	adminFlags
 	ID string `arg:"" help:"The letter's id."`
+}
+
+// Help shows an example.
+func (DeadShowCmd) Help() string {
+	return "Example:\n  topicwire dead show $(topicwire dead list --json --limit 1 | jq -r .requestContext.requestId)"
 }
 
 // Run prints the letter as indented JSON.

@@ -35,11 +35,8 @@ func (f *adminFlags) call(ctx context.Context, method, path string, q url.Values
 		return usageError("--server: %v", err)
 	}
 	resp, err := http.DefaultClient.Do(req)
-	if errors.Is(err, syscall.ECONNREFUSED) {
-		return fmt.Errorf("connection refused: nothing listens on %s; start the server with topicwire serve, or name another with --server", f.Server)
-	}
 	if err != nil {
-		return err
+		return f.unreachable(err)
 	}
 	defer resp.Body.Close() //nolint:errcheck // nothing is lost when closing what was read fails
 	body, err := io.ReadAll(resp.Body)
@@ -53,9 +50,44 @@ func (f *adminFlags) call(ctx context.Context, method, path string, q url.Values
 		if json.Unmarshal(body, &refused) == nil && refused.Error != "" {
 			return errors.New(refused.Error) //nolint:err113 // the server's words
 		}
-		return fmt.Errorf("%s answered with HTTP status %s; is it a topicwire server?", f.Server, resp.Status)
+		return f.refused(resp, body)
 	}
 	return json.Unmarshal(body, v)
+}
+
+// refused words an answer that has no error document.
+func (f *adminFlags) refused(resp *http.Response, body []byte) error {
+	said := strings.TrimSpace(string(body))
+	switch {
+	case resp.StatusCode == http.StatusUnauthorized && said != "":
+		return fmt.Errorf("%s; give them as --server http://USER:PASSWORD@HOST:PORT", plain(said, longestSaid))
+	case resp.StatusCode == http.StatusForbidden && said != "":
+		return errors.New(plain(said, longestSaid)) //nolint:err113 // the server's words
+	}
+	return fmt.Errorf("%s answered with HTTP status %s; is it a topicwire server?", f.address(), resp.Status)
+}
+
+// longestSaid bounds what is shown of an answer, in characters.
+const longestSaid = 300
+
+// address is the server without the password that its URL may have.
+func (f *adminFlags) address() string {
+	u, err := url.Parse(f.Server)
+	if err != nil {
+		return f.Server
+	}
+	return u.Redacted()
+}
+
+// unreachable words an error of a request that was not answered.
+func (f *adminFlags) unreachable(err error) error {
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return fmt.Errorf("connection refused: nothing listens on %s; start the server with topicwire serve, or name another with --server", f.address())
+	}
+	if errors.Is(err, io.EOF) {
+		return fmt.Errorf("%s does not speak HTTP; is it the address under listen.http?", f.address())
+	}
+	return err
 }
 
 // deadFilter chooses dead letters.

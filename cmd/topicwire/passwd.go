@@ -26,8 +26,9 @@ type PasswdCmd struct {
 func (PasswdCmd) Help() string {
 	return `Adds a user, or gives one another password. The password is asked for on the
 terminal, or read as one line of standard input if that is no terminal. The file holds an
-argon2id hash of it, is readable by you alone, and is replaced at once: a server that has it
-under auth.methods reads it again by itself. Connections of a user who is deleted or
+argon2id hash of it and is replaced at once: a server that has it under auth.methods reads it
+again by itself. A new file can be read by you alone; one that is there keeps its owner and
+its permissions. Connections of a user who is deleted or
 gets another password end.
 
 Examples:

@@ -57,7 +57,7 @@ func (c RulesExplainCmd) Run(ctx context.Context, s *Streams) error {
 	}
 	m, err := c.message(s.In)
 	if err != nil {
-		return err
+		return exitError{2, "topicwire: " + err.Error()}
 	}
 	_, p, err := app.Program(c.Config)
 	if err != nil {

@@ -24,8 +24,8 @@ type MessageFlags struct {
 	ResponseTopic   string   `placeholder:"S" help:"MQTT 5 response topic."`
 	CorrelationData *string  `placeholder:"TEXT" help:"MQTT 5 correlation data."`
 	PayloadFormat   string   `enum:"utf8,bytes,unset" default:"unset" placeholder:"utf8|bytes" help:"MQTT 5 payload format indicator."`
-	Payload         *string  `xor:"payload" required:"" placeholder:"TEXT" help:"Payload of the message."`
-	PayloadFile     *string  `xor:"payload" required:"" placeholder:"FILE" help:"File that holds the payload; - for standard input."`
+	Payload         *string  `xor:"payload" placeholder:"TEXT" help:"Payload of the message."`
+	PayloadFile     *string  `xor:"payload" placeholder:"FILE" help:"File that holds the payload; - for standard input."`
 }
 
 // message builds the message that the flags describe.

@@ -4,9 +4,8 @@ import (
 	"context"
 	"os"
 
-	"golang.org/x/term"
-
 	"github.com/topicwire/topicwire/internal/app"
+	"github.com/topicwire/topicwire/internal/obs"
 )
 
 // ConfigFlag is the configuration file, for all commands that read one.
@@ -47,7 +46,8 @@ type DevCmd struct {
 // Help shows an example.
 func (DevCmd) Help() string {
 	return `Serves as "topicwire serve" does, and prints a line for everything that becomes of
-a message: publish → rule → function with its milliseconds → reply.
+a message: publish → rule → function with its milliseconds → reply. Between them is the
+log, with what functions print.
 
 Example:
   topicwire dev`
@@ -56,15 +56,6 @@ Example:
 // Run serves until the program is told to end.
 func (c DevCmd) Run(ctx context.Context, s *Streams) error {
 	o := c.options(s)
-	o.Live, o.Color = true, isTerminal(s.Out)
-	if o.LogLevel == "" {
-		o.LogLevel = "warn" // the lines say the rest
-	}
+	o.Live, o.Color = true, obs.Colors(s.Out)
 	return app.Run(ctx, o)
-}
-
-// isTerminal reports whether w is a terminal that wants colours.
-func isTerminal(w any) bool {
-	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd())) && os.Getenv("NO_COLOR") == ""
 }

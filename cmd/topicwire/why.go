@@ -6,14 +6,18 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 
+	"github.com/topicwire/topicwire/broker"
 	"github.com/topicwire/topicwire/broker/auth"
 	"github.com/topicwire/topicwire/broker/auth/policy"
 	"github.com/topicwire/topicwire/internal/app"
 	"github.com/topicwire/topicwire/internal/config"
+	"github.com/topicwire/topicwire/message"
 )
 
 // WhyCmd says what somebody may do, and why.
@@ -71,6 +75,16 @@ func (c *WhyCmd) Run(s *Streams) error {
 	}
 	refused := false
 	for i, q := range questions {
+		if i > 0 && !c.JSON {
+			fmt.Fprintln(s.Out)
+		}
+		if never := broker.MayNever(q.action, q.name); never != "" {
+			refused = true
+			if err := c.never(s.Out, q, never); err != nil {
+				return err
+			}
+			continue
+		}
 		if q.action == auth.Subscribe { // of a shared subscription, whichever form decides
 			if bound, err := authority.Bind(p, peer); err == nil {
 				q.name = bound.DecideSubscribe(q.name).Name
@@ -82,21 +96,26 @@ func (c *WhyCmd) Run(s *Streams) error {
 		}
 		refused = refused || !e.Allowed
 		if c.JSON {
-			enc := json.NewEncoder(s.Out)
-			enc.SetEscapeHTML(false)
-			if err := enc.Encode(explainedDecision(&e)); err != nil {
+			if err := writeWhy(s.Out, explainedDecision(&e)); err != nil {
 				return err
 			}
 			continue
-		}
-		if i > 0 {
-			fmt.Fprintln(s.Out)
 		}
 		whyText(s.Out, &e, c.Function)
 	}
 	if refused {
 		return exitError{code: 1}
 	}
+	return nil
+}
+
+// never answers a question about what nobody may do, whatever policies say.
+func (c *WhyCmd) never(w io.Writer, q question, why string) error {
+	text := fmt.Sprintf("%s on %s is denied: %s", q.action, q.action.Resource(q.name), why)
+	if c.JSON {
+		return writeWhy(w, whyJSON{Action: q.action.String(), Resource: q.action.Resource(q.name), Why: text, Policies: []string{}})
+	}
+	fmt.Fprintf(w, "%s, whatever policies say\n", text)
 	return nil
 }
 
@@ -110,6 +129,16 @@ func (c *WhyCmd) questions() ([]question, error) {
 	}
 	if c.Connect || c.Persistent || c.Will {
 		add(auth.Connect, []string{c.Client})
+	}
+	for _, topic := range slices.Concat(c.Publish, c.Receive) {
+		if err := message.ValidateTopic(topic); err != nil {
+			return nil, err
+		}
+	}
+	for _, filter := range c.Subscribe {
+		if err := message.ValidateFilter(filter); err != nil {
+			return nil, err
+		}
 	}
 	for _, topic := range c.Publish {
 		add(auth.Publish, []string{topic})
@@ -164,16 +193,16 @@ func (c *WhyCmd) who(cfg *config.Config, authority *auth.Authority) (*auth.Princ
 		if p.Claims, err = readClaims(c.Claims); err != nil {
 			return nil, peer, fmt.Errorf("--claims: %w", err)
 		}
-		p.Method = "jwt"
-		if sub, ok := p.Claims["sub"].(string); ok {
-			p.Name = sub
-		}
+		p.Method, p.Name = "jwt", cfg.Auth.PrincipalOfClaims(p.Claims)
 	}
 	if c.Cert != "" {
 		if p.Certificate, err = readCertificate(c.Cert); err != nil {
 			return nil, peer, fmt.Errorf("--cert: %w", err)
 		}
-		p.Name, p.Method = policy.CertificateID(p.Certificate), "x509"
+		if p.Name, err = cfg.Auth.PrincipalOfCertificate(p.Certificate); err != nil {
+			return nil, peer, fmt.Errorf("--cert: the server would not let it in: %w", err)
+		}
+		p.Method = "x509"
 	}
 	if c.Principal != "" {
 		p.Name = c.Principal

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -98,6 +99,12 @@ type whyStatement struct {
 	Effect    string `json:"effect"`
 	Matches   bool   `json:"matches"`
 	Why       string `json:"why"`
+}
+
+func writeWhy(w io.Writer, out whyJSON) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	return enc.Encode(out)
 }
 
 func explainedDecision(e *auth.Explanation) whyJSON {

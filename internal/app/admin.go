@@ -36,6 +36,9 @@ func (a *app) guarded(action auth.Action, open func() bool, h http.Handler) http
 			return
 		}
 		p, err := a.caller(r)
+		if err == nil && anonymous(p) && p.Decide(action, "").Policy == "" {
+			err = auth.ErrNotMine // nobody is restricted, which is meant for this machine
+		}
 		if err != nil {
 			a.log.Info().Err(err).Str("path", r.URL.Path).Str("remote", r.RemoteAddr).Msg("an operator's door stays shut")
 			w.Header().Set("WWW-Authenticate", `Basic realm="topicwire"`)

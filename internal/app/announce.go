@@ -3,17 +3,21 @@ package app
 import (
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 
 	"github.com/topicwire/topicwire/bridge"
+	"github.com/topicwire/topicwire/broker/auth"
 	"github.com/topicwire/topicwire/internal/config"
+	"github.com/topicwire/topicwire/internal/obs"
 )
 
 // announce tells the log that the server is ready, and people where it listens and
-// what to try.
+// what to try. Where the log is for machines and nobody looks at the output, as in a
+// container, the log alone says it.
 func (a *app) announce(cfg *config.Config, program *bridge.Program) {
-	a.log.Info().Int("rules", len(cfg.Rules)).Int("functions", len(cfg.Functions)).Uint64("open_files", openFiles()).Msg("ready")
-	if a.options.Out == nil {
+	a.log.Info().Str("version", a.options.Version).Int("rules", len(cfg.Rules)).Int("functions", len(cfg.Functions)).Uint64("open_files", openFiles()).Msg("ready")
+	if a.options.Out == nil || !a.text && !obs.IsTerminal(a.options.Out) {
 		return
 	}
 	var b strings.Builder
@@ -25,6 +29,7 @@ func (a *app) announce(cfg *config.Config, program *bridge.Program) {
 			mqtt = strings.TrimPrefix(l.url, "mqtt://")
 		}
 	}
+	fmt.Fprintf(&b, "  %-28s %s\n", "who may connect", whoMayConnect(cfg))
 	if line := try(a.options.Command, cfg, program, mqtt); line != "" {
 		b.WriteString("Try it in another terminal:\n  " + line + "\n")
 	}
@@ -62,11 +67,18 @@ func try(command string, cfg *config.Config, program *bridge.Program, mqtt strin
 		return ""
 	}
 	var flags string
-	if host != "127.0.0.1" {
+	if ip := net.ParseIP(host); host != "127.0.0.1" && (ip == nil || !ip.IsUnspecified()) {
 		flags += " -h " + host
 	}
 	if port != "1883" {
 		flags += " -p " + port
+	}
+	switch {
+	case cfg.Auth.OnlyAnonymous():
+	case hasPasswords(cfg):
+		flags += " -u USER -P PASSWORD"
+	default:
+		return "" // which credentials these would take is for their owner to know
 	}
 	line := fmt.Sprintf("%s sub%s -v -t '#'", command, flags)
 	published := false
@@ -84,6 +96,22 @@ func try(command string, cfg *config.Config, program *bridge.Program, mqtt strin
 		}
 	}
 	return line
+}
+
+// whoMayConnect says it in a few words.
+func whoMayConnect(cfg *config.Config) string {
+	if len(cfg.Auth.Methods) == 0 {
+		return "everybody, from this machine"
+	}
+	names := make([]string, len(cfg.Auth.Methods))
+	for i := range cfg.Auth.Methods {
+		names[i] = cfg.Auth.Methods[i].Kind()
+	}
+	return "whom auth.methods know: " + strings.Join(names, ", ")
+}
+
+func hasPasswords(cfg *config.Config) bool {
+	return slices.ContainsFunc(cfg.Auth.Methods, func(m auth.MethodConfig) bool { return m.Password != nil })
 }
 
 // answersRequests reports whether one of the rule's functions answers on a request's

@@ -12,7 +12,6 @@ import (
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/rs/zerolog"
 
@@ -23,7 +22,6 @@ import (
 	"github.com/topicwire/topicwire/broker/auth"
 	"github.com/topicwire/topicwire/broker/listen"
 	"github.com/topicwire/topicwire/internal/config"
-	"github.com/topicwire/topicwire/internal/obs"
 	"github.com/topicwire/topicwire/message"
 )
 
@@ -41,13 +39,17 @@ type Options struct {
 	Version, Command string
 	// Live prints a line for what becomes of every message; Color paints it.
 	Live, Color bool
+
+	metrics *prometheus.Registry // a test's; nil for one of its own
 }
 
 // app is the running program.
 type app struct {
 	options Options
 	log     zerolog.Logger
+	text    bool // people read the log
 	metrics *prometheus.Registry
+	program *programMetrics
 
 	authority *auth.Authority
 	broker    *broker.Broker
@@ -80,13 +82,18 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	a := &app{options: o, log: logger(o, cfg.Log), metrics: newMetrics()}
+	a := &app{options: o, metrics: o.metrics}
+	a.log, a.text = newLogger(o, cfg.Log)
+	if a.metrics == nil {
+		a.metrics = newMetrics()
+	}
+	a.program = newProgramMetrics(a.metrics, o.Version, a.ready)
 	reloader, err := a.newReloader(cfg)
 	if err != nil {
 		return err
 	}
-	for _, w := range cfg.Warnings {
-		a.log.Warn().Msg(w.String())
+	for i := range cfg.Warnings {
+		a.warn(&cfg.Warnings[i])
 	}
 
 	// What was kept comes before those who keep something, and is closed after them.
@@ -161,6 +168,7 @@ func (a *app) run(ctx context.Context, cfg *config.Config, program *bridge.Progr
 		stages = append(stages, stage{"live", a.live.Run})
 	}
 	a.announce(cfg, program)
+	tellSupervisor("READY=1")
 	err := runStages(ctx, append(stages, stage{"goodbye", a.goodbye})...)
 	if err != nil {
 		return err
@@ -173,7 +181,8 @@ func (a *app) run(ctx context.Context, cfg *config.Config, program *bridge.Progr
 func (a *app) goodbye(ctx context.Context) error {
 	<-ctx.Done()
 	a.stopping.Store(true)
-	a.log.Info().Msg("stopping: finishing what is under way")
+	tellSupervisor("STOPPING=1")
+	a.log.Info().Msg("stopping: finishing what is under way; a second signal ends the server at once")
 	return nil
 }
 
@@ -183,13 +192,18 @@ func (a *app) accept(ctx context.Context, m *message.Message) (broker.Pending, e
 }
 
 func (a *app) newBroker(cfg *config.Config) error {
-	if len(cfg.Listen.MQTTS)+len(cfg.Listen.HTTPS) > 0 {
-		certs, err := listen.NewCertificates(cfg.Listen.TLS, a.log)
-		if err != nil {
-			return err
-		}
+	warnings := len(cfg.Warnings)
+	certs, err := newCertificates(cfg, a.log)
+	if err != nil {
+		return err
+	}
+	for i := warnings; i < len(cfg.Warnings); i++ {
+		a.warn(&cfg.Warnings[i])
+	}
+	if certs != nil {
 		a.certs, a.tls = certs, certs.TLSConfig()
 		certs.OnClientsChanged(a.recheck)
+		measureCertificate(a.metrics, certs)
 	}
 	b, err := broker.New(cfg.Config, broker.Options{
 		Log: a.log, Metrics: a.metrics, Auth: []auth.Method{a.auth}, Store: a.brokerStore(), TLS: a.tls, Version: a.options.Version, Policies: a.authority, Listens: a.listens,
@@ -266,18 +280,12 @@ func (a *app) checks() map[string]error {
 	return map[string]error{"server": stopping, "store": a.storeProblem()}
 }
 
-func logger(o Options, c obs.Config) zerolog.Logger {
-	if o.LogFormat != "" {
-		c.Format = o.LogFormat
+// ready reports whether all checks pass.
+func (a *app) ready() bool {
+	for _, err := range a.checks() {
+		if err != nil {
+			return false
+		}
 	}
-	if o.LogLevel != "" {
-		c.Level = o.LogLevel
-	}
-	return obs.NewLogger(c, o.Log)
-}
-
-func newMetrics() *prometheus.Registry {
-	r := prometheus.NewRegistry()
-	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	return r
+	return true
 }

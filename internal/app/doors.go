@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -144,7 +145,7 @@ func (d *doors) stranger(r *http.Request, err error) error {
 	case http.StatusUnauthorized:
 		return &invokeapi.Error{Status: http.StatusForbidden, Type: "MissingAuthenticationTokenException", Message: "Missing Authentication Token"}
 	case http.StatusForbidden:
-		return &invokeapi.Error{Status: http.StatusForbidden, Type: "InvalidSignatureException", Message: "the credentials are refused"}
+		return &invokeapi.Error{Status: http.StatusForbidden, Type: "InvalidSignatureException", Message: cmp.Or(auth.Told(err), "the credentials are refused")}
 	case http.StatusTooManyRequests:
 		return &invokeapi.Error{Status: http.StatusTooManyRequests, Type: "TooManyRequestsException", Message: "too many wrong credentials", Reason: "CallerRateLimitExceeded"}
 	default:

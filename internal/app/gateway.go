@@ -21,7 +21,7 @@ func (a *app) newGateway(cfg *config.Config) error {
 		Functions:           byName{a.functions},
 		Sockets:             a.door.Socket,
 		Hold:                a.door.Hold,
-		Authorize:           a.gripAuthorizer(cfg),
+		Authorize:           a.gripCaller,
 		AuthorizeManagement: a.authorizeManagement,
 		Domain:              a.inner.domain,
 		MaxSubscriptions:    cfg.Grip.MaxSubscriptions,

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+
+	"github.com/topicwire/topicwire/broker/auth"
 )
 
 // fromThisMachine reports a request that a program on this machine makes for itself, or
@@ -36,10 +38,11 @@ func notHere(r *http.Request) string {
 	if !strings.EqualFold(host, "localhost") && !loopback(net.JoinHostPort(strings.Trim(host, "[]"), "0")) {
 		return fmt.Sprintf("the request is for the host %.100q", host)
 	}
-	for _, name := range [...]string{"Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip"} {
-		if r.Header.Get(name) != "" {
-			return "the request comes through a proxy"
-		}
+	switch {
+	case auth.Forwarded(r) != "":
+		return "the request comes through a proxy"
+	case !r.ProtoAtLeast(1, 1):
+		return "the request comes in HTTP/1.0, which proxies speak that say nothing of themselves"
 	}
 	return ""
 }

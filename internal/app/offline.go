@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
@@ -12,7 +14,6 @@ import (
 	"github.com/topicwire/topicwire/bridge/function"
 	"github.com/topicwire/topicwire/bridge/grip"
 	"github.com/topicwire/topicwire/broker/auth"
-	"github.com/topicwire/topicwire/broker/listen"
 	"github.com/topicwire/topicwire/internal/config"
 	"github.com/topicwire/topicwire/internal/obs"
 	"github.com/topicwire/topicwire/message"
@@ -33,16 +34,14 @@ func Check(path string) (*config.Config, error) {
 	if _, err := bridge.Compile(cfg.Rules, f.current()); err != nil {
 		return nil, cfg.Explain(err)
 	}
-	if len(cfg.Listen.MQTTS)+len(cfg.Listen.HTTPS) > 0 {
-		if _, err := listen.NewCertificates(cfg.Listen.TLS, zerolog.Nop()); err != nil {
-			return nil, err
-		}
+	if _, err := newCertificates(cfg, zerolog.Nop()); err != nil {
+		return nil, err
 	}
 	if _, err := newAuth(cfg, auth.Options{}); err != nil {
 		return nil, err
 	}
 	if err := grip.CheckKeys(cfg.Grip); err != nil {
-		return nil, err
+		return nil, gripProblem(cfg, err)
 	}
 	return cfg, nil
 }
@@ -81,4 +80,13 @@ func Invoke(ctx context.Context, o InvokeOptions) ([]byte, error) {
 	out, err := fn.Invoke(function.WithCall(ctx, function.Call{RequestID: message.NewID()}), o.Payload)
 	stop()
 	return out, errors.Join(err, <-ended)
+}
+
+// gripProblem gives an error about the keys of the section grip its place.
+func gripProblem(cfg *config.Config, err error) error {
+	path := "grip"
+	if _, ok := errors.AsType[*fs.PathError](err); ok {
+		path = "grip.sign_key"
+	}
+	return cfg.At(path, errors.New(strings.TrimPrefix(err.Error(), path+": ")), "") //nolint:err113 // another's words
 }

@@ -17,7 +17,7 @@ import (
 // ends the program.
 type reloader struct {
 	a       *app
-	cfg     *config.Config // in force
+	started *config.Config // that the server was started with: its listeners, limits, store
 	watcher *config.Watcher
 	hangup  chan os.Signal
 }
@@ -29,7 +29,7 @@ func (a *app) newReloader(cfg *config.Config) (*reloader, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &reloader{a: a, cfg: cfg, watcher: w, hangup: make(chan os.Signal, 1)}
+	r := &reloader{a: a, started: cfg, watcher: w, hangup: make(chan os.Signal, 1)}
 	signal.Notify(r.hangup, syscall.SIGHUP)
 	return r, nil
 }
@@ -47,43 +47,44 @@ func (r *reloader) Run(ctx context.Context) error {
 		case err := <-watching:
 			return err
 		}
-		next, err := r.a.reload(r.cfg)
+		next, err := r.a.reload(r.started)
 		if wrong, ok := errors.AsType[*config.Error](err); ok {
 			r.watcher.Watch(wrong.Files) // so that putting right a file it names is noticed
 		}
 		if err != nil {
-			r.a.log.Error().Msg("the new configuration is wrong, the one before stays in force:\n" + err.Error())
+			r.a.program.refused()
+			r.a.refuseConfig(err)
 			continue
 		}
-		r.cfg = next
 		r.watcher.Watch(next.Files)
 	}
 }
 
-// changedForRestart is the sections that differ and that a reload does not reach.
-func changedForRestart(old, cfg *config.Config) (names []string) {
+// changedForRestart is the sections that a reload does not reach and that are others now
+// than those of the start.
+func changedForRestart(started, cfg *config.Config) (names []string) {
 	for _, s := range [...]struct {
-		name     string
-		old, new any
+		name         string
+		started, now any
 	}{
-		{"listen", old.Listen, cfg.Listen},
-		{"limits", old.Limits, cfg.Limits},
-		{"store", old.Store, cfg.Store},
-		{"outbox", old.Outbox, cfg.Outbox},
-		{"grip", old.Grip, cfg.Grip},
-		{"doors", old.Doors, cfg.Doors},
-		{"log", old.Log, cfg.Log},
+		{"listen", started.Listen, cfg.Listen},
+		{"limits", started.Limits, cfg.Limits},
+		{"store", started.Store, cfg.Store},
+		{"outbox", started.Outbox, cfg.Outbox},
+		{"grip", started.Grip, cfg.Grip},
+		{"doors", started.Doors, cfg.Doors},
+		{"log", started.Log, cfg.Log},
 	} {
-		if !reflect.DeepEqual(s.old, s.new) {
+		if !reflect.DeepEqual(s.started, s.now) {
 			names = append(names, s.name)
 		}
 	}
 	return names
 }
 
-// reload puts a new configuration in the place of the old one: all of it or, with an
-// error, nothing.
-func (a *app) reload(old *config.Config) (*config.Config, error) {
+// reload puts a new configuration in the place of the one before: all of it or, with an
+// error, nothing. started is that of the start.
+func (a *app) reload(started *config.Config) (*config.Config, error) {
 	cfg, err := config.Load(a.options.Config)
 	if err != nil {
 		return nil, err
@@ -103,7 +104,7 @@ func (a *app) reload(old *config.Config) (*config.Config, error) {
 		return nil, cfg.Explain(err)
 	}
 	// The listeners stay those of the start: they must not become everybody's.
-	if err := old.CheckExposed(&cfg.Auth); err != nil {
+	if err := started.CheckExposed(&cfg.Auth); err != nil {
 		registry.Close()
 		return nil, err
 	}
@@ -121,12 +122,13 @@ func (a *app) reload(old *config.Config) (*config.Config, error) {
 	a.doors.keys.load(a.functionPrincipals(cfg))
 	a.loadAuth(methods)
 	a.reloads++
-	for _, w := range cfg.Warnings {
-		a.log.Warn().Msg(w.String())
+	a.program.loaded()
+	for i := range cfg.Warnings {
+		a.warn(&cfg.Warnings[i])
 	}
 	a.log.Info().Int("reload", a.reloads).Int("rules", len(cfg.Rules)).Int("functions", len(cfg.Functions)).Msg("configuration loaded")
-	if restart := changedForRestart(old, cfg); len(restart) > 0 {
-		a.log.Warn().Strs("sections", restart).Msg("sections of the configuration have changed that need a restart of the server")
+	if restart := changedForRestart(started, cfg); len(restart) > 0 {
+		a.log.Warn().Strs("sections", restart).Msg("sections of the configuration are others than at the start: they need a restart of the server")
 	}
 	return cfg, nil
 }

@@ -28,7 +28,8 @@ func (a *app) newDoor(cfg *config.Config) error {
 		History:   history,
 		Space:     space{a.broker},
 		Functions: byName{a.functions},
-		Authorize: a.gripAuthorizer(cfg),
+		Authorize: a.gripCaller,
+		Asks:      func() bool { return !a.authority.Open() },
 		Defaults:  grip.Defaults{MaxMessage: limits.MaxPacketSize, MaxQueued: limits.WriteBuffer},
 		Log:       a.log,
 		Metrics:   a.metrics,
@@ -83,18 +84,13 @@ func reachable(addr net.Addr) string {
 	return net.JoinHostPort("127.0.0.1", strconv.Itoa(t.Port))
 }
 
-// gripAuthorizer asks the methods of the section auth; nil if there are none.
-func (a *app) gripAuthorizer(cfg *config.Config) func(r *http.Request) (grip.Grant, error) {
-	if len(cfg.Auth.Methods) == 0 {
-		return nil
+// gripCaller says who makes a request, by the methods and the policies that hold now.
+func (a *app) gripCaller(r *http.Request) (grip.Grant, error) {
+	p, err := a.auth.AuthenticateHTTP(r)
+	if err != nil {
+		return nil, err
 	}
-	return func(r *http.Request) (grip.Grant, error) {
-		p, err := a.auth.AuthenticateHTTP(r)
-		if err != nil {
-			return nil, err
-		}
-		return principalGrant{p}, nil
-	}
+	return principalGrant{p}, nil
 }
 
 // principalGrant is what a principal's policies allow.

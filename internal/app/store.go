@@ -2,6 +2,8 @@ package app
 
 import (
 	"context"
+	"errors"
+	"fmt"
 
 	"github.com/topicwire/topicwire/bridge/outbox"
 	"github.com/topicwire/topicwire/broker/store"
@@ -34,7 +36,7 @@ func (a *app) openStore(ctx context.Context, cfg *config.Config) error {
 	j := journal.New(server, journal.Options{Log: a.log, Metrics: a.metrics})
 	a.durable.store, a.durable.outbox = store.NewDurable(j), outbox.NewJournalLog(j)
 	if err := j.Replay(ctx); err != nil {
-		return err
+		return unusable(server.Place(), err)
 	}
 	a.durable.journal = j
 	if len(cfg.Grip.History.Topics) > 0 {
@@ -44,6 +46,18 @@ func (a *app) openStore(ctx context.Context, cfg *config.Config) error {
 	}
 	a.log.Info().Str("store", server.Place()).Msg("store opened")
 	return nil
+}
+
+// unusable says which store cannot be used, and what to do about it.
+func unusable(place string, err error) error {
+	switch {
+	case errors.Is(err, journal.ErrVersion):
+		return fmt.Errorf("store %s: %w: start the version that wrote it, or move the store away to begin with nothing", place, err)
+	case errors.Is(err, journal.ErrCorrupt):
+		return fmt.Errorf("store %s: %w: restore the store from a backup, or move it away to begin with nothing", place, err)
+	default:
+		return fmt.Errorf("store %s: %w", place, err)
+	}
 }
 
 // closeStore is the last thing the program does: the rooms have ended.

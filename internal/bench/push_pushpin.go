@@ -1,58 +1,35 @@
 package bench
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/topicwire/topicwire/internal/mqttclient"
+	"github.com/topicwire/topicwire/internal/pushpin"
 )
 
-// pushpinInternal is the part of pushpin's configuration that names its internal sockets, as Debian
-// installs it.
-const pushpinInternal = "/usr/lib/pushpin/internal.conf"
-
-// StartPushpin starts Debian's pushpin with its files in dir, on free ports of loopback: with a zurl of
-// its own and its limits raised, since as it is shipped it drops what is more than 2,500 messages a
-// second. An error wraps ErrNoBroker when it is not installed.
+// StartPushpin starts Debian's pushpin with its files in dir, on free ports of loopback, with its limits
+// raised, since as it is shipped it drops what is more than 2,500 messages a second. An error wraps
+// ErrNoBroker when it is not installed.
 func StartPushpin(ctx context.Context, dir, origin string) (*PushServer, error) {
-	for _, program := range []string{"pushpin", "condure", "zurl"} {
-		if _, err := exec.LookPath(program); err != nil {
-			return nil, fmt.Errorf("%s %w: on Debian, apt-get install pushpin brings it", program, ErrNoBroker)
-		}
-	}
-	internal, err := os.ReadFile(pushpinInternal)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("pushpin as Debian packages it %w: there is no %s", ErrNoBroker, pushpinInternal)
-	} else if err != nil {
-		return nil, err
-	}
 	ports, err := freePorts(2)
 	if err != nil {
 		return nil, err
 	}
-	// Debian runs one zurl for the machine; ours is our own.
-	internal = bytes.ReplaceAll(internal, []byte("ipc:///var/run/zurl/"), []byte("ipc://{rundir}/{ipc_prefix}"))
-	for name, text := range map[string][]byte{
-		"internal.conf": internal,
-		"routes":        []byte("* " + origin + ",over_http\n"),
-		"pushpin.conf":  pushpinConf(dir, ports[0], ports[1]),
-	} {
-		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
-			return nil, err
-		}
-	}
-	for _, folder := range []string{"run", "log"} {
-		if err := os.Mkdir(filepath.Join(dir, folder), 0o700); err != nil {
-			return nil, err
-		}
+	cmd, err := pushpin.Command(pushpin.Config{
+		Dir: dir, Origin: origin, Clients: ports[0], Publish: ports[1],
+		MaxConnections: 50_000, MessageRate: 1_000_000, MessageHWM: 1_000_000,
+	})
+	if errors.Is(err, pushpin.ErrMissing) {
+		return nil, fmt.Errorf("%w: %w", ErrNoBroker, err)
+	} else if err != nil {
+		return nil, err
 	}
 	s := &PushServer{
 		Path:    pushPath,
@@ -63,39 +40,7 @@ func StartPushpin(ctx context.Context, dir, origin string) (*PushServer, error) 
 			WS:   mqttclient.Target{Scheme: "mqtt", Host: "127.0.0.1", Port: strconv.Itoa(ports[1])},
 		},
 	}
-	return s, s.begin(ctx, exec.Command("pushpin", "--config", filepath.Join(dir, "pushpin.conf"))) //nolint:gosec,noctx // stopped by Stop, with SIGTERM
-}
-
-func pushpinConf(dir string, port, publish int) []byte {
-	return fmt.Appendf(nil, `[global]
-include=%[1]s/internal.conf
-rundir=%[1]s/run
-ipc_prefix=bench-
-port_offset=0
-[runner]
-services=condure,zurl,pushpin-proxy,pushpin-handler
-http_port=127.0.0.1:%[2]d
-logdir=%[1]s/log
-log_level=1
-client_buffer_size=8192
-client_maxconn=50000
-condure_bin=condure
-zurl_bin=zurl
-[proxy]
-routesfile=%[1]s/routes
-sig_iss=pushpin
-sig_key=changeme
-updates_check=off
-[handler]
-push_in_http_addr=127.0.0.1
-push_in_http_port=%[3]d
-push_in_http_max_headers_size=10000
-push_in_http_max_body_size=1000000
-message_rate=1000000
-message_hwm=1000000
-message_wait=5000
-connection_subscription_max=20
-`, dir, port, publish)
+	return s, s.begin(ctx, cmd)
 }
 
 func firstLine(ctx context.Context, program string, args ...string) string {

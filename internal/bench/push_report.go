@@ -5,7 +5,6 @@ import (
 	"io"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 )
 
 // Caption says in one paragraph when, on what and how the table was measured.
@@ -19,48 +18,14 @@ func (c *PushComparison) Caption() string {
 
 // Write prints the table as text, or as Markdown.
 func (c *PushComparison) Write(w io.Writer, markdown bool) error {
-	if markdown {
-		for i, line := range c.lines() {
-			if _, err := fmt.Fprintf(w, "| %s |\n", strings.Join(line, " | ")); err != nil {
-				return err
-			}
-			if i == 0 {
-				if _, err := fmt.Fprintf(w, "|---|---|%s\n", strings.Repeat("---:|", len(line)-2)); err != nil {
-					return err
-				}
-			}
-		}
-		_, err := fmt.Fprintf(w, "\n%s\n", c.Caption())
-		return err
-	}
-	if _, err := fmt.Fprintf(w, "%s\n\n", c.Caption()); err != nil {
-		return err
-	}
-	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	for _, line := range c.lines() {
-		if _, err := fmt.Fprintln(tw, strings.Join(line, "\t")); err != nil {
-			return err
-		}
-	}
-	return tw.Flush()
+	return writeTable(w, c.lines(), c.Caption(), markdown)
 }
 
 // lines is the table as cells, its head first.
 func (c *PushComparison) lines() [][]string {
-	head := append([]string{"scenario", "unit"}, c.Servers...)
-	for range c.Servers[1:] {
-		head = append(head, "better by")
-	}
-	lines := [][]string{head}
+	lines := [][]string{tableHead(c.Servers, "better by")}
 	for _, r := range c.Rows {
-		line := []string{r.Name, r.Unit}
-		for _, cell := range r.Cells {
-			line = append(line, cell.String())
-		}
-		for _, cell := range r.Cells[1:] {
-			line = append(line, r.better(cell))
-		}
-		lines = append(lines, line)
+		lines = append(lines, tableRow(r.Name, r.Unit, r.Cells, r.better))
 	}
 	return lines
 }

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 )
 
 // Machine is what a comparison ran on; figures of two machines cannot be compared.
@@ -56,53 +55,14 @@ func (c *Comparison) Caption() string {
 
 // Write prints the table as text, or as Markdown.
 func (c *Comparison) Write(w io.Writer, markdown bool) error {
-	if markdown {
-		return c.writeMarkdown(w)
-	}
-	if _, err := fmt.Fprintf(w, "%s\n\n", c.Caption()); err != nil {
-		return err
-	}
-	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	for _, line := range c.lines() {
-		if _, err := fmt.Fprintln(tw, strings.Join(line, "\t")); err != nil {
-			return err
-		}
-	}
-	return tw.Flush()
-}
-
-func (c *Comparison) writeMarkdown(w io.Writer) error {
-	for i, line := range c.lines() {
-		if _, err := fmt.Fprintf(w, "| %s |\n", strings.Join(line, " | ")); err != nil {
-			return err
-		}
-		if i == 0 {
-			if _, err := fmt.Fprintf(w, "|---|---|%s\n", strings.Repeat("---:|", len(line)-2)); err != nil {
-				return err
-			}
-		}
-	}
-	_, err := fmt.Fprintf(w, "\n%s\n", c.Caption())
-	return err
+	return writeTable(w, c.lines(), c.Caption(), markdown)
 }
 
 // lines is the table as cells, its head first.
 func (c *Comparison) lines() [][]string {
-	head := []string{"scenario", "unit"}
-	head = append(head, c.Brokers...)
-	for range c.Brokers[1:] {
-		head = append(head, "ratio")
-	}
-	lines := [][]string{head}
+	lines := [][]string{tableHead(c.Brokers, "ratio")}
 	for _, r := range c.Rows {
-		line := []string{r.Name, r.Unit}
-		for _, cell := range r.Cells {
-			line = append(line, cell.String())
-		}
-		for _, cell := range r.Cells[1:] {
-			line = append(line, ratio(r.Cells[0].Values, cell.Values))
-		}
-		lines = append(lines, line)
+		lines = append(lines, tableRow(r.Name, r.Unit, r.Cells, func(other Cell) string { return ratio(r.Cells[0].Values, other.Values) }))
 	}
 	return lines
 }

@@ -1,12 +1,16 @@
 package config
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"net"
+	"os"
 	"slices"
 	"strings"
 
+	"github.com/topicwire/topicwire/bridge/function"
 	"github.com/topicwire/topicwire/broker/listen"
 	"github.com/topicwire/topicwire/internal/config/yamldoc"
 )
@@ -22,6 +26,7 @@ func (l *loading) check() {
 	l.loader.Check(l.main, l.config)
 	l.config.Rules = rules
 	l.checkListen()
+	l.checkFunctions()
 	l.checkAuth()
 	l.checkRules()
 	l.checkPolicies()
@@ -35,6 +40,9 @@ func (l *loading) report(path, problem, remedy string) {
 
 // checkListen finds two listeners on one address: the second would not start.
 func (l *loading) checkListen() {
+	if tls := &l.config.Listen.TLS; (tls.Cert != "" || tls.AsksClients()) && len(l.config.Listen.MQTTS)+len(l.config.Listen.HTTPS) == 0 {
+		l.warn("listen.tls", "has no effect: there is no address with TLS", "add mqtts: 127.0.0.1:8883 or https: 127.0.0.1:8443, or remove it")
+	}
 	type used struct{ path, host, port string }
 	var before []used
 	c := l.config.Listen
@@ -68,6 +76,23 @@ func (l *loading) checkListen() {
 
 // wildcard reports a host that stands for every address of the machine.
 func wildcard(host string) bool { return host == "" || host == "0.0.0.0" || host == "::" }
+
+// checkFunctions finds names that no function can have, and code that is not there yet.
+func (l *loading) checkFunctions() {
+	for _, name := range slices.Sorted(maps.Keys(l.config.Functions)) {
+		path := yamldoc.Join("functions", name)
+		if err := function.CheckName(name); err != nil {
+			l.report(path, err.Error(), "choose another name")
+		}
+		code := l.config.Functions[name].Path
+		if code == "" || l.main.Tainted(path+".path") {
+			continue
+		}
+		if _, err := os.Stat(l.resolved(code)); errors.Is(err, fs.ErrNotExist) {
+			l.warn(path+".path", "there is nothing at "+l.resolved(code), "correct the path; as long as nothing is there, the function fails")
+		}
+	}
+}
 
 // functionNames are the names under which a rule may call a function: the declared
 // ones and those that a declared function has as its `lambda`.

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"slices"
 	"strings"
@@ -28,9 +29,16 @@ func explainAuth(c *Config, err error) error {
 		if !ok || c.main == nil {
 			return err
 		}
-		path := at("auth.methods", wrong.Index) + "." + wrong.Method
+		path, remedy := at("auth.methods", wrong.Index)+"."+wrong.Method, ""
+		if missing, ok := errors.AsType[*fs.PathError](wrong.Err); ok {
+			remedy = "correct the path, or make the file readable"
+			if wrong.Method == "password" {
+				path += ".file"
+				remedy = fmt.Sprintf("correct the path, or write the file: topicwire passwd %s USER", missing.Path)
+			}
+		}
 		problems = append(problems, c.main.Described(Problem{
-			Position: c.main.At(path), Path: path, Message: fmt.Sprintf("%s: %s", path, strings.TrimPrefix(wrong.Err.Error(), "auth: ")),
+			Position: c.main.At(path), Path: path, Message: fmt.Sprintf("%s: %s", path, strings.TrimPrefix(wrong.Err.Error(), "auth: ")), Remedy: remedy,
 		}))
 	}
 	return problems

@@ -105,6 +105,13 @@ func (r *ruleCheck) compile() {
 // warnings reports what can never give a value, in the statement and in the templates;
 // with rules.strict it is an error.
 func (r *ruleCheck) warnings(program *bridge.Program) {
+	if filter := program.Rules()[0].Filter(); strings.Contains(filter, "${") {
+		path := yamldoc.Join(r.path, "sql")
+		r.loader.Report(Problem{
+			Position: r.tree.At(path), Path: path, Message: prefixed(path, fmt.Sprintf("the topic filter %q is taken as it is: FROM has no templates", filter)),
+			Remedy: "write ${env:NAME} for an environment variable, + or # for a wildcard", Warning: true,
+		})
+	}
 	for _, w := range program.Warnings(0) {
 		path := yamldoc.Join(r.path, w.Path)
 		p := Problem{

@@ -84,6 +84,28 @@ func (e *Error) Unwrap() error { return e.Problems }
 // come back as they are.
 func (c *Config) Explain(err error) error { return explain(c, err) }
 
+// At gives an error about the value at a path, and what to do about it, their place in the
+// configuration file.
+func (c *Config) At(path string, err error, remedy string) error {
+	return Problems{c.problemAt(path, err.Error(), remedy)}
+}
+
+// Warn adds a warning about the value at a path, which only showed after loading.
+func (c *Config) Warn(path, problem, remedy string) {
+	p := c.problemAt(path, problem, remedy)
+	p.Warning = true
+	c.Warnings = append(c.Warnings, p)
+}
+
+func (c *Config) problemAt(path, problem, remedy string) Problem {
+	p := Problem{Position: yamldoc.Position{File: c.Path}, Path: path, Message: prefixed(path, problem), Remedy: remedy}
+	if c.main == nil {
+		return p
+	}
+	p.Position = c.main.At(path)
+	return c.main.Described(p)
+}
+
 // Where is the place of a rule in the files, for messages: the rule's index in Rules.
 func (c *Config) Where(rule int) string {
 	if rule < 0 || rule >= len(c.origins) {

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -30,6 +31,7 @@ func LoadWith(path string, env func(name string) (string, bool)) (*Config, error
 		Dir:       c.Dir,
 		Templates: []reflect.Type{reflect.TypeFor[bridge.RuleConfig](), reflect.TypeFor[policy.Statement](), reflect.TypeFor[grip.APIGatewayConfig]()},
 		OwnCheck:  []reflect.Type{reflect.TypeFor[bridge.RuleConfig]()},
+		Keys:      keyRemedy,
 	})}
 	l.file(path)
 	l.rulesDir()
@@ -132,6 +134,9 @@ func (l *loading) read(path, remedy string) ([]*yamldoc.Node, bool) {
 	l.files = append(l.files, path)
 	data, err := readFile(path)
 	if err != nil {
+		if errors.Is(err, fs.ErrPermission) {
+			remedy = "let the user that runs topicwire read it"
+		}
 		l.loader.Report(Problem{Position: yamldoc.Position{File: path}, Message: yamldoc.Reason(err), Remedy: remedy})
 		return nil, false
 	}

@@ -90,6 +90,7 @@ func (l *loading) checkPolicies() {
 		}
 	}
 	l.warnOpen()
+	l.warnMethods()
 }
 
 // warnOpen warns of what gives away more than anybody may want to, and of what gives

@@ -22,6 +22,10 @@ func (r *Rules) DecodeNode(d *yamldoc.Decoder, n *yamldoc.Node, path string) {
 			d.Element(ruleNode(item), at(path, i), &(*r)[i])
 		}
 	case yamldoc.Map:
+		if sql, ok := n.Get("sql"); ok && sql.Value.Kind() == yamldoc.Scalar {
+			d.Problem(n.Position(), path, "is one rule, must be a list of rules or a map from name to rule", `write "- " before its first key`)
+			return
+		}
 		*r = make(Rules, len(n.Entries()))
 		for i, e := range n.Entries() {
 			rule := &(*r)[i]

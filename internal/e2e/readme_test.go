@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"encoding/json"
 	"net"
 	"os"
 	"os/exec"
@@ -100,7 +101,7 @@ func TestQuickStart(t *testing.T) {
 		case <-ctx.Done():
 		}
 	}()
-	if _, err := out.WaitFor(ctx, "topicwire is ready"); err != nil {
+	if _, err := out.Wait(ctx, isReady); err != nil {
 		t.Fatalf("%v\n%s", err, &out)
 	}
 
@@ -117,6 +118,12 @@ func TestQuickStart(t *testing.T) {
 		}
 		sameJSON(t, want, string(answer))
 	}
+}
+
+// isReady finds the log's line; the words for people need a terminal.
+func isReady(line string) bool {
+	var entry struct{ Message string }
+	return json.Unmarshal([]byte(line), &entry) == nil && entry.Message == "ready"
 }
 
 // The other blocks of the README: the statement gives what is printed below it, and the
@@ -138,6 +145,21 @@ func TestReadmeBlocks(t *testing.T) {
 	}
 	if r := testkit.Command(t, nil, binary.Path(t), "check", "--config", filepath.Join(dir, "config.yaml")); r.Code != 0 {
 		t.Errorf("the README's configuration is refused: %s", r.Stderr)
+	}
+
+	dir = t.TempDir()
+	testkit.WriteFiles(t, dir, map[string]string{"config.yaml": `rules:
+  - name: alarms
+    sql: SELECT * FROM 'rooms/+/temperature'
+    actions:
+      - lambda:
+          functon: cool
+`})
+	check := exec.Command(binary.Path(t), "check")
+	check.Dir = dir
+	said, _ := check.CombinedOutput()
+	if want := pick(t, "Configuration", "", 0); !strings.HasPrefix(string(said), want) {
+		t.Errorf("the README shows\n%s\nand check says\n%s", want, said)
 	}
 
 	t.Setenv("DEVICE_SECRET", "which is as long as it has to be")

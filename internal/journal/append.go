@@ -1,6 +1,10 @@
 package journal
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"math"
+	"slices"
+)
 
 // batch is what is written together.
 type batch struct {
@@ -47,6 +51,9 @@ const lengthSize = 4
 // [Journal.End]. The lock is held. A record that only changes others, or ends them, is
 // written this way; one that is to be kept with [Journal.Put].
 func (j *Journal) Begin(p Part) []byte {
+	if j.failing && len(j.pending.buf) > 4*j.options.MaxPending+j.kept {
+		j.lose()
+	}
 	j.start = len(j.pending.buf)
 	return append(j.pending.buf, 0, 0, 0, 0, byte(p))
 }
@@ -66,9 +73,6 @@ func (j *Journal) End(b []byte) {
 	if empty {
 		j.awake()
 	}
-	if j.failing && len(p.buf) > 4*j.options.MaxPending {
-		j.lose()
-	}
 }
 
 // Group calls f and keeps together what is appended meanwhile: after a crash all of it
@@ -80,13 +84,22 @@ func (j *Journal) Group(f func()) {
 	f()
 }
 
-// lose drops what waits: it is more than may wait. What is still needed of it stays in
-// the owners' hands and is written anew, with everything older, when writing works.
-// Nobody was told that it is durable.
+// lose drops what waits: it is more than may wait. Nobody was told that it is durable.
+// The records that were put are put again at once, because others may refer to them. What
+// the rest has changed or ended is in the owners' hands: everything older is written anew
+// when writing works, and until then nobody is told that anything is durable.
 func (j *Journal) lose() {
-	j.metrics.dropped.Add(int64(j.next - j.done))
-	j.pending.buf, j.pending.cuts, j.pending.last = j.pending.buf[:0], j.pending.cuts[:0], 0
+	first := j.done
+	if j.flight != nil {
+		first = j.flight.end
+	}
+	j.metrics.dropped.Add(int64(j.next - first))
+	p := j.pending
+	p.buf, p.cuts, p.last = p.buf[:0], p.cuts[:0], 0
 	j.ledger.rewrite = j.next
+	j.kept = math.MaxInt >> 1 // what is put again is not dropped on the way
+	j.putAgain(first, j.next)
+	j.kept = len(p.buf)
 	if waiters, err := j.pending.giveUp(), j.err; len(waiters) > 0 {
 		go func() { // whoever appends may hold what they need
 			for _, done := range waiters {
@@ -99,13 +112,28 @@ func (j *Journal) lose() {
 // Put appends a record that is kept until [Journal.Drop], or what has become of it: the
 // last Put counts. The lock is held.
 func (j *Journal) Put(r *Record) {
-	at := len(j.pending.buf)
-	j.End(r.state.AppendTo(j.Begin(r.part)))
+	b := j.Begin(r.part)
+	at := j.start
+	j.End(r.state.AppendTo(b))
 	if r.next != nil {
 		j.live.remove(r)
 	}
-	r.id, r.size = j.next-1, max(0, len(j.pending.buf)-at)
+	r.id, r.size = j.next-1, len(j.pending.buf)-at
 	j.live.push(r)
+}
+
+// putAgain puts the records again that have a number from first up to before, in their
+// order.
+func (j *Journal) putAgain(first, before uint64) {
+	var again []*Record
+	for r := j.live.back(); r != nil && r != &j.live.root && r.id >= first; r = r.prev {
+		if r.id < before {
+			again = append(again, r)
+		}
+	}
+	for _, r := range slices.Backward(again) {
+		j.Put(r)
+	}
 }
 
 // Drop says that a record is not needed any more. The lock is held. It costs nothing

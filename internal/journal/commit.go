@@ -6,7 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"slices"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -52,7 +52,9 @@ func (j *Journal) run() {
 				return
 			}
 			last = time.Now()
-			j.write(b)
+			if !j.write(b) {
+				return
+			}
 			j.metrics.commit.Observe(time.Since(last).Seconds())
 			spare = b
 		}
@@ -142,8 +144,9 @@ func (j *Journal) look() {
 	}
 }
 
-// write writes a batch, however long it takes, and gives up only when Close does.
-func (j *Journal) write(b *batch) {
+// write writes a batch, however long it takes, and gives up only when Close does: then
+// nothing may be written any more, because what comes later leans on it.
+func (j *Journal) write(b *batch) bool {
 	first := j.done
 	from := 0
 	for i := 0; i <= len(b.cuts); i++ {
@@ -152,7 +155,7 @@ func (j *Journal) write(b *batch) {
 			to, next = b.cuts[i].at, b.cuts[i].next
 		}
 		if to > from && !j.writeChunk(b, b.buf[from:to], first, next) {
-			return
+			return false
 		}
 		from, first = to, next
 	}
@@ -168,6 +171,7 @@ func (j *Journal) write(b *batch) {
 	if wake {
 		j.wakeTidy()
 	}
+	return true
 }
 
 // writeChunk writes the records from number first to next, and reports whether it
@@ -176,18 +180,22 @@ func (j *Journal) writeChunk(b *batch, records []byte, first, next uint64) bool 
 	j.number++
 	pause := firstPause
 	sent, unsure := 0, false // whether the last message may be in the stream
+	at := first              // the number of the next message's first record
 	for sent < len(records) {
-		n, err := 0, error(nil)
+		n, err, seq := 0, error(nil), j.seq
 		if unsure {
 			n, unsure, err = j.settle(records[sent:], first)
 		} else {
 			n, unsure, err = j.publish(records[sent:], sent > 0)
 		}
+		if j.seq < seq {
+			sent, at = 0, first // the stream has lost its end: a piece without those before it is none
+		}
 		if err == nil {
 			if n > 0 {
-				j.written(chunk{first: first, size: n})
+				j.written(chunk{first: at, size: n})
 				sent += n
-				first = next // what is thrown away up to a further piece includes the first
+				at = next // what is thrown away up to a further piece includes the first
 			}
 			continue
 		}
@@ -196,6 +204,7 @@ func (j *Journal) writeChunk(b *batch, records []byte, first, next uint64) bool 
 		}
 		select {
 		case <-j.life.Done():
+			j.failed(b, err) // this time without hope
 			return false
 		case <-time.After(pause):
 		}
@@ -215,7 +224,7 @@ func (j *Journal) written(c chunk) {
 	j.ledger.add(c)
 	if j.err != nil {
 		j.log.Info().Msg("the store takes changes again")
-		j.err, j.failing = nil, false
+		j.err, j.failing, j.kept = nil, false, 0
 	}
 }
 
@@ -223,11 +232,7 @@ func (j *Journal) written(c chunk) {
 // to go on trying. Those who wait go on waiting: what they wait for is written as soon
 // as anything is. They are told when there is no hope of that.
 func (j *Journal) failed(b *batch, err error) bool {
-	code := byte(codeImplementation)
-	if errors.Is(err, natsd.ErrFull) {
-		code = codeQuotaExceeded
-	}
-	refusal := &Refusal{Err: err, Code: code}
+	refusal := &Refusal{Err: err, Code: codeOf(err)}
 	j.metrics.failures.Add(1)
 	j.mu.Lock()
 	if j.err == nil {
@@ -238,6 +243,10 @@ func (j *Journal) failed(b *batch, err error) bool {
 	var waiters []func(error)
 	if j.hopeless {
 		waiters = append(b.giveUp(), j.pending.giveUp()...)
+		for _, l := range j.late {
+			waiters = append(waiters, l.done)
+		}
+		j.late = nil
 	}
 	j.mu.Unlock()
 	if len(waiters) > 0 {
@@ -245,6 +254,34 @@ func (j *Journal) failed(b *batch, err error) bool {
 	}
 	j.wakeTidy()
 	return j.life.Err() == nil
+}
+
+// The error codes of a NATS server that has no room for a message.
+// (https://github.com/nats-io/nats-server/blob/main/server/errors.json)
+const (
+	apiAccountLimit = 10002
+	apiNoResources  = 10023
+	apiMemoryLimit  = 10028
+	apiStorageLimit = 10047
+	apiStoreFailed  = 10077
+)
+
+// codeOf is the reason code for those who need a store that does not write because of
+// err.
+func codeOf(err error) byte {
+	full := errors.Is(err, natsd.ErrFull)
+	if api, ok := errors.AsType[*jetstream.APIError](err); ok {
+		switch int(api.ErrorCode) {
+		case apiAccountLimit, apiNoResources, apiMemoryLimit, apiStorageLimit:
+			full = true
+		case apiStoreFailed: // for whatever reason: of a stream at its limit "maximum bytes exceeded"
+			full = strings.HasPrefix(api.Description, "maximum ")
+		}
+	}
+	if full {
+		return codeQuotaExceeded
+	}
+	return codeImplementation
 }
 
 // The forms of a chunk, in its second byte: whole records, or a piece of one that is
@@ -357,15 +394,7 @@ func (j *Journal) shorter(last, first uint64) {
 	}
 	j.log.Error().Uint64("stream", last).Uint64("expected", j.seq).Msg("the NATS server has lost what it had acknowledged: it is written anew")
 	j.seq = last
-	var again []*Record
-	for r := j.live.back(); r != nil && r.id >= lost && r != &j.live.root; r = r.prev {
-		if r.id < first {
-			again = append(again, r)
-		}
-	}
-	for _, r := range slices.Backward(again) {
-		j.Put(r)
-	}
+	j.putAgain(lost, first)
 }
 
 func (j *Journal) wakeTidy() {

@@ -69,11 +69,14 @@ type Options struct {
 	// nil, and at four times as much what waits is dropped and written anew later;
 	// 64 MB if 0.
 	MaxPending int
+	// Patience is how long Close tries to write what is left; 10 seconds if 0.
+	Patience time.Duration
 }
 
 const (
 	defaultTidy       = 16 << 20
 	defaultMaxPending = 64 << 20
+	defaultPatience   = 10 * time.Second
 )
 
 // Journal is the log. Make one with New, let the owners in with Join, read it with
@@ -90,6 +93,8 @@ type Journal struct {
 	mu       sync.Mutex
 	pending  *batch // what waits to be written
 	flight   *batch // what is being written; nil if nothing is
+	late     []late // who waits until what was dropped is written anew
+	kept     int    // bytes in pending that were put again when others were dropped
 	start    int    // of the record that is being appended, in pending
 	next     uint64 // the next record's number
 	done     uint64 // every record below is durable
@@ -121,6 +126,9 @@ func New(s Server, o Options) *Journal {
 	}
 	if o.MaxPending <= 0 {
 		o.MaxPending = defaultMaxPending
+	}
+	if o.Patience <= 0 {
+		o.Patience = defaultPatience
 	}
 	j := &Journal{
 		server: s, options: o, log: o.Log.With().Str("part", "journal").Logger(), pending: &batch{}, next: 1, done: 1,
@@ -177,7 +185,7 @@ var (
 	// ErrCorrupt says that a part of the journal is missing or cannot be read.
 	ErrCorrupt = errors.New("the journal is damaged")
 	// ErrVersion says that the journal was written by another version of the program.
-	ErrVersion = errors.New("the journal was written by a newer version of topicwire")
+	ErrVersion = errors.New("the journal's format is that of another version of topicwire")
 	// ErrTakenOver says that somebody else writes to the stream.
 	ErrTakenOver = errors.New("another topicwire server writes to the same stream")
 )
@@ -221,8 +229,36 @@ func (j *Journal) After(n uint64, done func(error)) {
 	j.after(n, done)
 }
 
+// late is somebody who waits for the records up to number n.
+type late struct {
+	n    uint64
+	done func(error)
+}
+
 // after unlocks.
 func (j *Journal) after(n uint64, done func(error)) {
+	if j.ledger.rewrite > 0 && !j.hopeless {
+		j.late = append(j.late, late{n, done})
+		j.mu.Unlock()
+		return
+	}
+	j.wait(n, done)
+}
+
+// caughtUp lets those go on who wait until what was dropped is written anew. It unlocks.
+func (j *Journal) caughtUp() {
+	var all []late
+	if j.ledger.rewrite == 0 {
+		all, j.late = j.late, nil
+	}
+	j.mu.Unlock()
+	for _, l := range all {
+		j.After(l.n, l.done)
+	}
+}
+
+// wait waits for records, whatever was dropped before them. It unlocks.
+func (j *Journal) wait(n uint64, done func(error)) {
 	switch {
 	case n < j.done:
 		j.mu.Unlock()
@@ -251,9 +287,6 @@ func (j *Journal) awake() {
 	}
 }
 
-// closeTimeout bounds how long Close tries to write what is left.
-const closeTimeout = 10 * time.Second
-
 // Close writes what is left and ends the journal. Its error says what could not be
 // written. The owners must append nothing any more.
 func (j *Journal) Close() error {
@@ -268,15 +301,22 @@ func (j *Journal) Close() error {
 	}
 	j.mu.Unlock()
 	close(j.closing)
-	giveUp := time.AfterFunc(closeTimeout, j.end)
+	giveUp := time.AfterFunc(j.options.Patience, j.end)
 	defer giveUp.Stop()
 	j.running.Wait()
 	j.end()
 	j.mu.Lock()
-	defer j.mu.Unlock()
-	err := j.err
+	err, late := j.err, j.late
 	if err == nil {
 		j.err, j.hopeless = &Refusal{Err: ErrClosed, Code: codeImplementation}, true
+	}
+	why := j.err
+	j.late = nil
+	j.mu.Unlock()
+	for _, l := range late {
+		l.done(why)
+	}
+	if err == nil {
 		return nil
 	}
 	return fmt.Errorf("the store could not be brought up to date: %w", err)

@@ -315,22 +315,28 @@ func TestBitRot(t *testing.T) {
 	}
 }
 
-// Whoever opens a stream takes it over: the one before writes no more and says so.
+// Whoever opens a stream takes it over, at once: the one before writes no more and says so.
 func TestTwoWriters(t *testing.T) {
 	s := server(t, t.TempDir())
 	first := mustOpen(t, s, journal.Options{})
-	second := mustOpen(t, s, journal.Options{})
-	second.set(1, "second")
-	if err := second.sync(t); err != nil {
+	first.set(1, "first")
+	if err := first.sync(t); err != nil {
 		t.Fatal(err)
 	}
-	first.set(1, "first")
+	second := mustOpen(t, s, journal.Options{})
+	if err := second.sync(t); err != nil { // it has nothing to write
+		t.Fatal(err)
+	}
+	first.set(1, "too late")
 	err := first.sync(t)
 	if r, ok := errors.AsType[*journal.Refusal](err); !ok || !errors.Is(err, journal.ErrTakenOver) || r.ReasonCode() != 0x83 {
 		t.Errorf("got %v", err)
 	}
 	if !errors.Is(first.j.Err(), journal.ErrTakenOver) {
 		t.Error("it takes more")
+	}
+	if got := mustOpen(t, s, journal.Options{}).texts(); !cmp.Equal(got, map[uint64]string{1: "first"}) {
+		t.Errorf("got %v", got)
 	}
 }
 

@@ -31,10 +31,30 @@ func (j *Journal) stream(ctx context.Context) (jetstream.Stream, error) {
 	if err != nil {
 		return nil, fmt.Errorf("stream %s: %w", name, err)
 	}
-	if subjects := stream.CachedInfo().Config.Subjects; len(subjects) != 1 || subjects[0] != j.subject() {
+	config := stream.CachedInfo().Config
+	if subjects := config.Subjects; len(subjects) != 1 || subjects[0] != j.subject() {
 		return nil, fmt.Errorf("stream %s is not topicwire's: it takes %s: set store.nats.stream to another name", name, strings.Join(subjects, ", "))
 	}
+	if what := forgets(&config); what != "" {
+		return nil, fmt.Errorf("stream %s throws messages away by itself (%s), and with them what was promised: change that with nats stream edit", name, what)
+	}
 	return stream, nil
+}
+
+// forgets is what makes a stream lose messages that nobody has thrown away; empty if
+// nothing does.
+func forgets(c *jetstream.StreamConfig) string {
+	bounded := c.MaxMsgs > 0 || c.MaxBytes > 0 || c.MaxMsgsPerSubject > 0
+	switch {
+	case c.MaxAge > 0:
+		return "max_age " + c.MaxAge.String()
+	case c.Retention != jetstream.LimitsPolicy:
+		return "retention " + c.Retention.String()
+	case bounded && c.Discard == jetstream.DiscardOld:
+		return "discard old"
+	default:
+		return ""
+	}
 }
 
 // fetchBytes is how much of the stream is under way at a time while it is read.
@@ -68,6 +88,11 @@ func (j *Journal) Replay(ctx context.Context) error {
 	j.seq = state.LastSeq
 	j.done = j.next
 	j.run() //nolint:contextcheck // what writes lives until Close
+	// A record of nobody's: whoever has written here before learns that it is over, and
+	// not only when there is something to write.
+	j.mu.Lock()
+	j.End(j.Begin(Bodies))
+	j.mu.Unlock()
 	j.wakeTidy()
 	return nil
 }
@@ -122,7 +147,7 @@ func (r *replay) chunk(seq uint64, data []byte) error {
 		return fmt.Errorf("%w: it is too short", ErrCorrupt)
 	}
 	if data[0] != version {
-		return fmt.Errorf("%w: its format is %d, and this one knows %d: use the newer version again, or move the store away", ErrVersion, data[0], version)
+		return fmt.Errorf("%w: it is %d, and this version knows %d", ErrVersion, data[0], version)
 	}
 	l := &j.ledger
 	l.add(chunk{seq: seq, first: j.next, size: len(data) - headSize})
@@ -163,6 +188,11 @@ func (r *replay) records(b []byte) error {
 		b = b[lengthSize:]
 		if n < 1 || n > len(b) {
 			return fmt.Errorf("%w: a record of %d bytes where %d are left", ErrCorrupt, n, len(b))
+		}
+		if n == 1 && Part(b[0]) == Bodies { // see Replay
+			j.next++
+			b = b[n:]
+			continue
 		}
 		part := Part(b[0])
 		if part >= parts || j.owners[part] == nil {

@@ -45,7 +45,7 @@ func (j *Journal) tidyUp() bool {
 		}
 		j.mu.Lock()
 		l.purged(seq)
-		j.mu.Unlock()
+		j.caughtUp()
 		return true
 	}
 	if j.failing || j.closed || !l.worthRewriting(least, live, j.live.front()) {
@@ -53,7 +53,7 @@ func (j *Journal) tidyUp() bool {
 		return false
 	}
 	committed := make(chan error, 1)
-	j.after(j.rewrite(), func(err error) { committed <- err })
+	j.wait(j.rewrite(), func(err error) { committed <- err })
 	return <-committed == nil
 }
 

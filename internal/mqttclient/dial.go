@@ -56,7 +56,7 @@ func dialWebSocket(ctx context.Context, t Target, o DialOptions, d *net.Dialer) 
 		ReadBufferSize:  size,
 		WriteBufferSize: size,
 	}
-	conn, resp, err := ws.DialContext(ctx, t.String(), o.Header)
+	conn, resp, err := ws.DialContext(ctx, t.url(), o.Header)
 	if resp != nil && resp.Body != nil {
 		defer func() { _ = resp.Body.Close() }()
 	}

@@ -34,8 +34,15 @@ func (t *Target) WebSocket() bool { return t.Scheme == "ws" || t.Scheme == "wss"
 // Address is host and port.
 func (t *Target) Address() string { return net.JoinHostPort(t.Host, t.Port) }
 
-// String gives the target as a URL without user and password.
+// String gives the target as a URL without user and password, and without a query, in
+// which there may be a token.
 func (t *Target) String() string {
+	s, _, _ := strings.Cut(t.url(), "?")
+	return s
+}
+
+// url is all that a dialer needs.
+func (t *Target) url() string {
 	if t.WebSocket() {
 		return t.Scheme + "://" + t.Address() + t.Path
 	}

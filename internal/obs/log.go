@@ -28,20 +28,41 @@ func (c Config) Check(report func(path, problem, remedy string)) {
 	}
 }
 
-// NewLogger returns a logger that writes to w as c says. Times are UTC with
-// milliseconds.
+// IsText reports whether a log that is written to w as c says is for people.
+func (c Config) IsText(w io.Writer) bool {
+	return c.Format == "text" || c.Format != "json" && IsTerminal(w)
+}
+
+// NewLogger returns a logger that writes to w as c says. Times are UTC with milliseconds
+// in JSON, and the time of the day where the machine is in text.
 func NewLogger(c Config, w io.Writer) zerolog.Logger {
 	level, err := zerolog.ParseLevel(c.Level)
 	if err != nil || c.Level == "" {
 		level = zerolog.InfoLevel
 	}
-	if c.Format == "text" || (c.Format != "json" && isTerminal(w)) {
-		w = zerolog.ConsoleWriter{Out: w, TimeFormat: "15:04:05.000", TimeLocation: time.Local, NoColor: !isTerminal(w) || os.Getenv("NO_COLOR") != ""}
+	if c.IsText(w) {
+		w = zerolog.ConsoleWriter{Out: w, TimeFormat: "15:04:05.000", TimeLocation: time.Local, NoColor: !Colors(w)}
 	}
-	return zerolog.New(w).Level(level).With().Timestamp().Logger()
+	return zerolog.New(w).Level(level).Hook(clock{})
 }
 
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
+// clock puts the time into a line. zerolog's own is that of the machine's time zone, in
+// whole seconds, unless a global says otherwise.
+type clock struct{}
+
+// Run implements [zerolog.Hook].
+func (clock) Run(e *zerolog.Event, _ zerolog.Level, _ string) {
+	e.Str(zerolog.TimestampFieldName, time.Now().UTC().Format("2006-01-02T15:04:05.000Z"))
+}
+
+// IsTerminal reports whether w is a terminal.
+func IsTerminal(w any) bool {
+	f, ok := w.(interface{ Fd() uintptr })
 	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// Colors reports whether w is a terminal whose user wants colours: NO_COLOR is not set
+// (https://no-color.org), and the terminal is not one without any.
+func Colors(w any) bool {
+	return IsTerminal(w) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 }

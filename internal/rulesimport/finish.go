@@ -33,6 +33,10 @@ func (im *importer) finish(r rule) finished {
 	f := &finishing{importer: im, rule: r, places: make(map[string]*node)}
 	c := &f.out.config
 	c.Name = r.name
+	if r.payload.kind == unknownKind {
+		f.missing(r.name, "", r.payload.wants)
+		return f.out
+	}
 	f.only("", r.payload, "sql", "awsIotSqlVersion", "description", "ruleDisabled", "actions", "errorAction")
 	c.SQL = strings.TrimSpace(f.text("sql", r.payload.get("sql")))
 	c.Description = f.text("description", r.payload.get("description"))

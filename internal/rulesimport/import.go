@@ -169,6 +169,10 @@ func (im *importer) file(f File) {
 	case Payload:
 		im.payloads(root, strings.TrimSuffix(filepath.Base(f.Name), filepath.Ext(f.Name)))
 	default:
+		if root.get("rules").kind == listKind && len(root.get("rules").items) > 0 && root.get("rules").items[0].has("topicPattern") {
+			im.problem(root, "this is the output of aws iot list-topic-rules, which lacks the rules' statements", "give that of aws iot get-topic-rule --rule-name NAME, for all of them one behind the other")
+			return
+		}
 		im.problem(root, "this is no CloudFormation template, no serverless.yml, no output of terraform show -json and no TopicRulePayload", "name its format with --from")
 	}
 }

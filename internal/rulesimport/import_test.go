@@ -151,3 +151,46 @@ func TestDeployedNames(t *testing.T) {
 		t.Errorf("second action: %+v", a)
 	}
 }
+
+// TestMacros warns of what AWS would make of a template.
+func TestMacros(t *testing.T) {
+	t.Parallel()
+	text := cfn("Sql: SELECT * FROM 'a'", "Transform: [AWS::Serverless-2016-10-31, AWS::LanguageExtensions, Mine, {Name: AWS::Include, Parameters: {Location: x}}]")
+	r, err := rulesimport.Import([]rulesimport.File{{Name: "f", Data: []byte(text)}}, rulesimport.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, w := range r.Warnings {
+		got = append(got, w.Message)
+	}
+	want := []string{"the macro Mine changes this template at AWS, and has not been run", "the macro AWS::Include changes this template at AWS, and has not been run"}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+}
+
+// TestStream reads what several calls of the AWS CLI write one behind the other, in
+// JSON and in YAML.
+func TestStream(t *testing.T) {
+	t.Parallel()
+	rule := func(name string) string {
+		return `{"ruleArn":"arn:aws:iot:eu-central-1:123456789012:rule/` + name + `","rule":{"ruleName":"` + name +
+			`","sql":"SELECT * FROM '` + name + `'","createdAt":"2024-01-01T00:00:00+00:00","actions":[],"ruleDisabled":false,"awsIotSqlVersion":"2016-03-23"}}`
+	}
+	for name, text := range map[string]string{
+		"JSON": rule("a") + "\n" + rule("b") + "\n" + rule("c") + "\n",
+		"YAML": "--- # first\n" + rule("a") + "\n---\n" + rule("b") + "\n---\n" + rule("c") + "\n",
+	} {
+		r, err := rulesimport.Import([]rulesimport.File{{Name: "rules", Data: []byte(text)}}, rulesimport.Options{})
+		if err != nil || r.Rules != 3 {
+			t.Errorf("%s: got %+v, %v", name, r, err)
+			continue
+		}
+		for _, want := range []string{"- name: a\n", "- name: b\n", "- name: c\n"} {
+			if !strings.Contains(string(r.YAML), want) {
+				t.Errorf("%s: there is no %q in\n%s", name, want, r.YAML)
+			}
+		}
+	}
+}

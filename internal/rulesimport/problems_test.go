@@ -64,6 +64,25 @@ var problems = []struct{ name, text, want string }{
 	},
 	{"two actions in one", cfn("Sql: SELECT * FROM 'a'\nActions: [{S3: {}, Sqs: {}}]", ""), "f:7:19: rule R: actions[0]: an action is an object with one key, its kind; write one action an object"},
 	{"unknown key", cfn("Sql: SELECT * FROM 'a'\nSq: 1", ""), "f:7:9: rule R: there is no sq here; remove it"},
+	{"unknown property", cfn("Sql: SELECT * FROM 'a'", "      RulName: x\n      Tags: [{Key: a, Value: b}]"), "f:7:7: rule R: a topic rule has no property RulName; correct its name, or remove it"},
+	{
+		"properties from elsewhere", "Resources:\n  R:\n    Type: AWS::IoT::TopicRule\n    Properties:\n      Fn::Transform: {Name: AWS::Include}",
+		"f:5:7: rule R: Properties: Fn::Transform cannot be worked out here; write out what it comes to",
+	},
+	{
+		"events from elsewhere", "Resources:\n  F:\n    Type: AWS::Serverless::Function\n    Properties:\n      Events:\n        Fn::Transform: {Name: AWS::Include}",
+		"f:6:9: the events of F cannot be worked out here; write them out as a map",
+	},
+	{
+		"an event from elsewhere", "Resources:\n  F:\n    Type: AWS::Serverless::Function\n    Properties:\n      Events: {E: {Type: IoTRule, Properties: !Cidr [a]}}",
+		"f:5:47: rule FE: Fn::Cidr cannot be worked out here; write out what it comes to",
+	},
+	{
+		"a list of rules", `{"rules": [{"ruleName": "a", "topicPattern": "b", "ruleDisabled": false}]}`,
+		"f:1:1: this is the output of aws iot list-topic-rules, which lacks the rules' statements; give that of aws iot get-topic-rule --rule-name NAME, for all of them one behind the other",
+	},
+	{"empty document", "sql: SELECT * FROM 'a'\n---\n# nothing\n\n---\nsql: SELECT * FROM 'b'", "f:5:1: a second line of dashes with nothing between; remove it"},
+	{"more behind", `{"sql": "SELECT * FROM 'a'"} ]`, "f:1:30: not valid JSON: there is something after the end of the JSON value; correct it"},
 	{"no sql", cfn("Description: a", ""), "f:2:3: rule R: sql: the rule has none; write SELECT * FROM 'TOPIC/FILTER'"},
 	{"bad sql", cfn("Sql: SELECT uper(a) FROM 'a'\nAwsIotSqlVersion: '2016-03-23'", ""), "f:6:14: rule R: sql: unknown function uper(): did you mean upper()? (line 1, column 8 of the text); correct it"},
 	{"bad template", cfn("Sql: SELECT * FROM 'a'\nActions: [{Republish: {Topic: 'a/${'}}]", ""), "f:7:39: rule R: actions[0].republish.topic: expected an expression, found the end (line 1, column 5 of the text); correct it"},

@@ -23,7 +23,8 @@ type jsonReader struct {
 
 var errDeep = fmt.Errorf("nested more than %d levels deep", maxDepth)
 
-// readJSON reads one JSON value.
+// readJSON reads a JSON value. Several, one behind the other, become a list: that is
+// what several calls of the AWS CLI write.
 func readJSON(doc *document, data []byte) (*node, *yamldoc.Problem) {
 	r := &jsonReader{doc: doc, data: data, decoder: json.NewDecoder(bytes.NewReader(data)), starts: []int{0}}
 	r.decoder.UseNumber()
@@ -33,6 +34,16 @@ func readJSON(doc *document, data []byte) (*node, *yamldoc.Problem) {
 		}
 	}
 	n, err := r.value(0)
+	for first := n; err == nil && r.decoder.More(); {
+		if n == first {
+			n = first.like(listKind)
+			n.items = append(n.items, first)
+		}
+		var item *node
+		if item, err = r.value(0); err == nil {
+			n.items = append(n.items, item)
+		}
+	}
 	if err == nil {
 		if _, more := r.decoder.Token(); !errors.Is(more, io.EOF) {
 			err = errors.New("there is something after the end of the JSON value")

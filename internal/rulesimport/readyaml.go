@@ -31,8 +31,8 @@ func read(name string, data []byte) (*node, *yamldoc.Problem) {
 	return readYAML(doc, text)
 }
 
-// readYAML reads the first document of a YAML text. The short tags of CloudFormation
-// become the long forms: !Sub x is Fn::Sub: x.
+// readYAML reads a YAML text; several documents become a list. The short tags of
+// CloudFormation become the long forms: !Sub x is Fn::Sub: x.
 func readYAML(doc *document, text string) (*node, *yamldoc.Problem) {
 	file, err := parse(text)
 	c := &yamlReader{doc: doc, anchors: make(map[string]anchored)}
@@ -46,14 +46,43 @@ func readYAML(doc *document, text string) (*node, *yamldoc.Problem) {
 		}
 		return nil, c.problem(at, "not valid YAML: "+firstLine(message), "correct it")
 	}
-	if len(file.Docs) == 0 {
-		return &node{doc: doc, line: 1, column: 1}, nil
+	if line := emptyDocument(doc.lines); line > 0 {
+		return nil, c.problem(c.place(line, 1), "a second line of dashes with nothing between", "remove it") // the parser stops there
 	}
-	n := c.node(file.Docs[0].Body, 0)
-	if c.err != nil {
-		return nil, c.err
+	all := &node{kind: listKind, doc: doc, line: 1, column: 1}
+	for _, d := range file.Docs {
+		if d.Body == nil {
+			continue // nothing between two lines of dashes
+		}
+		all.items = append(all.items, c.node(d.Body, 0))
+		if c.err != nil {
+			return nil, c.err
+		}
 	}
-	return n, nil
+	switch len(all.items) {
+	case 0:
+		return all.like(nullKind), nil
+	case 1:
+		return all.items[0], nil
+	}
+	return all, nil
+}
+
+// emptyDocument finds the line, from 1, that ends a document of nothing; 0 if there is
+// none.
+func emptyDocument(lines []string) int {
+	dashes := false
+	for i, l := range lines {
+		switch l = strings.TrimSpace(l); {
+		case l == "---" && dashes:
+			return i + 1
+		case l == "---":
+			dashes = true
+		case l != "" && l[0] != '#':
+			dashes = false
+		}
+	}
+	return 0
 }
 
 func firstLine(s string) string {

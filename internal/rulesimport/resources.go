@@ -6,6 +6,7 @@ import (
 
 // template reads the rules of a CloudFormation template, and those of SAM's functions.
 func (im *importer) template(t *template) {
+	im.macros(t.root.get("Transform"))
 	lambdas := im.templateFunctions(t)
 	for _, e := range t.resources.entries {
 		id, resource := e.key.text, e.value
@@ -19,6 +20,22 @@ func (im *importer) template(t *template) {
 		case kind == "AWS::CloudFormation::Stack" || kind == "AWS::Serverless::Application":
 			im.warn(e.key, id+" is another template, which has not been read", "import it too if it has rules")
 		}
+	}
+}
+
+// macros says which of a template's macros have not been run.
+func (im *importer) macros(n *node) {
+	for _, item := range n.items {
+		im.macros(item)
+	}
+	name := n
+	if n.kind == mapKind {
+		name = n.get("Name")
+	}
+	switch {
+	case name.kind != scalarKind, strings.HasPrefix(name.text, "AWS::Serverless-"), name.text == "AWS::LanguageExtensions":
+	default:
+		im.warn(n, "the macro "+name.text+" changes this template at AWS, and has not been run", "import the processed template: aws cloudformation get-template --template-stage Processed")
 	}
 }
 
@@ -44,6 +61,15 @@ func (im *importer) topicRule(t *template, key, resource *node) {
 		return
 	}
 	properties := t.value(resource.get("Properties"))
+	if properties.kind == unknownKind {
+		im.missing(key.text, "Properties", properties.wants)
+		return
+	}
+	for _, e := range properties.entries {
+		if k := e.key.text; k != "RuleName" && k != "TopicRulePayload" && k != "Tags" {
+			im.problem(e.key, "rule "+key.text+": a topic rule has no property "+k, "correct its name, or remove it")
+		}
+	}
 	name := key.text
 	if n := properties.get("RuleName"); n.given() {
 		if wants := lacks(n); len(wants) > 0 {
@@ -52,18 +78,17 @@ func (im *importer) topicRule(t *template, key, resource *node) {
 			name = n.text
 		}
 	}
-	payload := properties.get("TopicRulePayload")
-	if payload.kind == unknownKind {
-		im.missing(key.text, "TopicRulePayload", payload.wants)
-		return
-	}
-	im.add(key, name, camel(payload), nil)
+	im.add(key, name, camel(properties.get("TopicRulePayload")), nil)
 }
 
 // samEvents reads the IoTRule events of a function.
 // (https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/sam-property-function-iotrule.html)
 func (im *importer) samEvents(t *template, key *node, f *lambda, resource *node) {
-	for _, e := range resource.path("Properties", "Events").entries {
+	events := resource.path("Properties", "Events")
+	if events.given() && (events.kind != mapKind || intrinsicForm(events)) {
+		im.problem(events, "the events of "+key.text+" cannot be worked out here", "write them out as a map")
+	}
+	for _, e := range events.entries {
 		if e.value.get("Type").text != "IoTRule" || !im.exists(t, key, resource, "what calls") {
 			continue
 		}

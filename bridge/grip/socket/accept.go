@@ -19,9 +19,11 @@ import (
 func Accept(w http.ResponseWriter, r *http.Request, header http.Header, o Options) (*Conn, error) {
 	o = o.withDefaults()
 	h := &hijacker{ResponseWriter: w}
+	packs := o.Compress && offersDeflate(r.Header)
 	u := websocket.Upgrader{
-		HandshakeTimeout: o.WriteTimeout,
-		ReadBufferSize:   smallest, WriteBufferSize: smallest, WriteBufferPool: noBuffers{},
+		EnableCompression: packs, // it answers the offer: no context takeover, in neither direction
+		HandshakeTimeout:  o.WriteTimeout,
+		ReadBufferSize:    smallest, WriteBufferSize: smallest, WriteBufferPool: noBuffers{},
 		CheckOrigin: func(*http.Request) bool { return true }, // the caller's business
 		Error: func(rw http.ResponseWriter, _ *http.Request, status int, reason error) {
 			rw.Header().Set("Sec-Websocket-Version", "13")
@@ -32,13 +34,16 @@ func Accept(w http.ResponseWriter, r *http.Request, header http.Header, o Option
 		return nil, fmt.Errorf("socket: %w", err)
 	}
 	// From here on the frames are ours: gorilla's connection, with its buffers, is let go.
-	c := &Conn{conn: h.conn, o: &o}
+	c := &Conn{conn: h.conn, o: &o, packs: packs}
 	_ = c.conn.SetDeadline(time.Time{})
 	if sc, ok := c.conn.(syscall.Conn); ok {
 		c.raw, _ = sc.SyscallConn()
 	}
 	c.in = input{conn: c.conn, raw: c.raw, pool: o.Writer.inputs}
 	c.in.read = c.in.tryRead
+	if packs {
+		c.in.inflaters = o.Writer.inflaters
+	}
 	o.Stats.Open.Add(1)
 	o.Stats.Opened.Add(1)
 	if o.PingInterval > 0 {

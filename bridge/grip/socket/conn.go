@@ -60,10 +60,12 @@ type Conn struct {
 	in   input
 	o    *Options
 
+	packs    bool // messages may be compressed
 	wantPing bool
 	drain    bool // the client may still be sending what it may not
 	ping     *time.Timer
 	silent   atomic.Bool // pinged, and nothing has arrived since
+	reading  atomic.Bool // somebody would notice if something did
 
 	mu      sync.Mutex
 	queue   *[]Frame // accepted, and not yet being written; nil = none
@@ -92,6 +94,9 @@ func (c *Conn) CollectControl() { c.wantPing = true }
 // Read waits for the next message. Its error is a *CloseError after a close frame,
 // else it wraps ErrLost, or is why this side has ended the connection.
 func (c *Conn) Read() (Message, error) {
+	c.silent.Store(false) // what has arrived since the last time has not been looked at
+	c.reading.Store(true)
+	defer c.reading.Store(false)
 	for {
 		m, err := c.in.next(c.o.MaxMessage, c.o.MaxFrame)
 		if err != nil {
@@ -152,6 +157,9 @@ func (c *Conn) Send(f Frame) error { return c.send(f, c.o.Policy) }
 func (c *Conn) Offer(f Frame) error { return c.send(f, DropNewest) }
 
 func (c *Conn) send(f Frame, policy Policy) error {
+	if c.packs {
+		f = f.compressed(c.o.Writer)
+	}
 	c.mu.Lock()
 	if c.closing {
 		c.mu.Unlock()
@@ -324,9 +332,10 @@ func (c *Conn) discard() {
 // mostDiscarded is how much of that is read, in bytes.
 const mostDiscarded = 16 << 20
 
-// tick pings the client, or cuts it if the last ping was not answered.
+// tick pings the client, or cuts it if the last ping was not answered. While nobody reads,
+// because the messages before are still being worked off, an answer is not seen.
 func (c *Conn) tick() {
-	if c.silent.Swap(true) {
+	if c.silent.Swap(true) && c.reading.Load() {
 		c.mu.Lock()
 		c.cut(fmt.Errorf("%w: it answers no ping", ErrLost))
 		c.mu.Unlock()

@@ -22,6 +22,7 @@ const (
 type Frame struct {
 	b       []byte
 	payload int
+	small   *deflated // nil = it is not worth compressing
 }
 
 // NewFrame encodes a message that is not fragmented. A control frame holds 125 bytes
@@ -30,20 +31,28 @@ func NewFrame(op Opcode, payload []byte) Frame {
 	if op >= opClose && len(payload) > maxControl {
 		payload = payload[:maxControl]
 	}
-	n := len(payload)
-	b := make([]byte, 0, n+10)
-	b = append(b, 0x80|byte(op))
-	switch {
+	f := Frame{b: appendFrame(make([]byte, 0, len(payload)+maxHeader), 0x80|byte(op), payload), payload: len(payload)}
+	if len(payload) >= leastDeflated && op < opClose {
+		f.small = &deflated{}
+	}
+	return f
+}
+
+// maxHeader is the longest header of a frame that is not masked.
+const maxHeader = 10
+
+// appendFrame writes a frame whose first byte is first.
+func appendFrame(b []byte, first byte, payload []byte) []byte {
+	b = append(b, first)
+	switch n := len(payload); {
 	case n <= 125:
 		b = append(b, byte(n))
 	case n <= 0xffff:
-		b = append(b, 126, 0, 0)
-		binary.BigEndian.PutUint16(b[2:], uint16(n))
+		b = binary.BigEndian.AppendUint16(append(b, 126), uint16(n))
 	default:
-		b = append(b, 127, 0, 0, 0, 0, 0, 0, 0, 0)
-		binary.BigEndian.PutUint64(b[2:], uint64(n))
+		b = binary.BigEndian.AppendUint64(append(b, 127), uint64(n))
 	}
-	return Frame{append(b, payload...), n}
+	return append(b, payload...)
 }
 
 // Len is the size of the payload in bytes.
@@ -63,7 +72,8 @@ func closeFrame(code int, reason string) Frame {
 	return NewFrame(opClose, append(binary.BigEndian.AppendUint16(nil, uint16(code)), reason...))
 }
 
-// The close codes that are sent here (RFC 6455, section 7.4.1; 1012 and 1013 from its registry).
+// The close codes that are sent here (RFC 6455, section 7.4.1; from 1012 on from its registry,
+// where 3000 and 3003 are what 401 and 403 are in HTTP).
 const (
 	CloseNormal       = 1000
 	CloseGoingAway    = 1001
@@ -77,6 +87,8 @@ const (
 	CloseInternal     = 1011
 	CloseRestart      = 1012
 	CloseTryAgain     = 1013
+	CloseUnauthorized = 3000
+	CloseForbidden    = 3003
 	closeFirstPrivate = 3000
 )
 

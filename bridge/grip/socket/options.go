@@ -34,6 +34,8 @@ type Options struct {
 	PingInterval time.Duration
 	// WriteTimeout is how long the client's socket may take nothing before it is cut; 30 s.
 	WriteTimeout time.Duration
+	// Compress lets a client that offers it compress messages, and compresses for it.
+	Compress bool
 	// Linger is how long a close may take; 5 s.
 	Linger time.Duration
 	// Stats counts; may be nil.

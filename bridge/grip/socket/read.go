@@ -27,6 +27,9 @@ type input struct {
 
 	message []byte // of a fragmented one: what has come so far
 	op      Opcode // its opcode; 0 between messages
+	packed  bool   // it is compressed
+
+	inflaters *sync.Pool // for compressed messages; nil = there may be none
 }
 
 // newBuffers makes the pool that inputs borrow their buffers from.
@@ -123,10 +126,11 @@ func (in *input) need(n int) ([]byte, error) {
 
 // header is a frame's.
 type header struct {
-	fin  bool
-	op   Opcode
-	size int
-	mask [4]byte
+	fin    bool
+	packed bool // the message that it begins is compressed
+	op     Opcode
+	size   int
+	mask   [4]byte
 }
 
 // header reads the next frame's header.
@@ -136,8 +140,9 @@ func (in *input) header() (h header, err error) {
 		return h, err
 	}
 	h.fin, h.op, h.size = b[0]&0x80 != 0, Opcode(b[0]&0x0f), int(b[1]&0x7f)
+	h.packed = in.inflaters != nil && b[0]&0x70 == rsv1 && (h.op == Text || h.op == Binary)
 	switch {
-	case b[0]&0x70 != 0:
+	case b[0]&0x70 != 0 && !h.packed:
 		return h, &violation{CloseProtocol, "a reserved bit is set"}
 	case b[1]&0x80 == 0:
 		return h, &violation{CloseProtocol, "the frame is not masked"}
@@ -232,11 +237,12 @@ func (in *input) next(maxMessage, maxFrame int) (Message, error) {
 			return Message{}, &violation{CloseProtocol, "a message continues that has not begun"}
 		case h.op != 0 && in.op != 0:
 			return Message{}, &violation{CloseProtocol, "a message begins within another"}
-		case h.size > maxMessage-len(in.message), maxFrame > 0 && h.size > maxFrame:
-			return Message{}, &violation{CloseTooBig, "the message is too large"}
 		}
 		if h.op != 0 {
-			in.op = h.op
+			in.op, in.packed = h.op, h.packed
+		}
+		if h.size > in.room(maxMessage) || maxFrame > 0 && h.size > maxFrame {
+			return Message{}, &violation{CloseTooBig, "the message is too large"}
 		}
 		if in.message, err = in.payload(in.message, h); err != nil {
 			return Message{}, err
@@ -245,15 +251,28 @@ func (in *input) next(maxMessage, maxFrame int) (Message, error) {
 			continue
 		}
 		m := Message{in.op, in.message}
+		in.message, in.op = nil, 0
+		if in.packed {
+			if m.Data, err = inflate(in.inflaters, m.Data, maxMessage); err != nil {
+				return Message{}, err
+			}
+		}
 		if m.Data == nil {
 			m.Data = []byte{}
 		}
-		in.message, in.op = nil, 0
 		if m.Op == Text && !utf8.Valid(m.Data) {
 			return Message{}, &violation{CloseInvalidData, "the text is not UTF-8"}
 		}
 		return m, nil
 	}
+}
+
+// room is how much of a message may still come.
+func (in *input) room(maxMessage int) int {
+	if in.packed { // what cannot be compressed gets a little larger
+		maxMessage += maxMessage>>10 + 64
+	}
+	return maxMessage - len(in.message)
 }
 
 // closed reads a close frame's payload.

@@ -19,6 +19,8 @@ type Writer struct {
 	inputs *sync.Pool // *[]byte, to read to
 	max    int
 
+	deflaters, inflaters *sync.Pool
+
 	mu      sync.Mutex
 	line    []*Conn // in line from head on
 	head    int
@@ -30,7 +32,7 @@ type Writer struct {
 func NewWriter() *Writer {
 	return &Writer{
 		max:    runtime.GOMAXPROCS(0),
-		inputs: newBuffers(),
+		inputs: newBuffers(), deflaters: newDeflaters(), inflaters: newInflaters(),
 		frames: sync.Pool{New: func() any { f := make([]Frame, 0, 4); return &f }},
 		bufs:   sync.Pool{New: func() any { b := make([]byte, 0, batchSize); return &b }},
 	}

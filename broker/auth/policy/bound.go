@@ -198,8 +198,9 @@ type cached struct {
 	allowed bool
 }
 
-// cachedName is the longest name that is remembered.
-const cachedName = 1024
+// cachedName is the longest name that is remembered: AWS's longest topic. A connection with
+// variables in its policies has caches of its own, so this bounds what it may cost.
+const cachedName = 256
 
 func (c *cache) allows(r *ruling, a Action, name string) bool {
 	slot := &c.slots[maphash.String(c.seed, name)%cacheSize]

@@ -18,7 +18,7 @@ type condition struct {
 	ifExists bool
 	values   []pattern
 	nets     []netip.Prefix
-	yes      bool // of Bool
+	yes, no  bool // of Bool: what it may be
 }
 
 type comparison byte
@@ -64,7 +64,7 @@ func parseOperator(text string) (condition, *problem) {
 		prefix  string
 		quantor quantor
 	}{{"ForAllValues:", forAll}, {"ForAnyValue:", forAnyOf}} {
-		if rest, ok := strings.CutPrefix(name, q.prefix); ok {
+		if rest, ok := strings.CutPrefix(text, q.prefix); ok {
 			name, c.quantor = rest, q.quantor
 		}
 	}
@@ -92,6 +92,9 @@ func parseConditions(block map[string]map[string]Strings, report func(path strin
 		if wrong != nil {
 			report(operator, wrong)
 			continue
+		}
+		if len(block[operator]) == 0 {
+			report(operator, problemf("write KEY: VALUE below it, or remove it", "compares nothing"))
 		}
 		for _, key := range slices.Sorted(maps.Keys(block[operator])) {
 			c := form
@@ -132,12 +135,18 @@ func (c *condition) add(value string) *problem {
 			}
 			p = netip.PrefixFrom(a, a.BitLen())
 		}
+		if p.Addr().Is4In6() { // a client's address is never written that way, and nothing would match
+			return problemf("write the IPv4 address or range itself", "%q is an IPv4 address in an IPv6 one", value)
+		}
 		c.nets = append(c.nets, p.Masked())
 		return nil
 	case compareBool:
 		switch strings.ToLower(value) {
-		case "true", "false":
-			c.yes = strings.EqualFold(value, "true")
+		case "true":
+			c.yes = true
+			return nil
+		case "false":
+			c.no = true
 			return nil
 		}
 		return problemf("write true or false", "%q is no truth value", value)
@@ -151,8 +160,7 @@ func (c *condition) add(value string) *problem {
 	return nil
 }
 
-// constant reports whether the condition says the same of every connection: never.
-// connectAlone reports one that is about a CONNECT and nothing else.
+// connectAlone reports a condition that is about a CONNECT and nothing else.
 func (c *condition) connectAlone() bool { return c.key.kind == varConnectAttributes }
 
 // holds decides a condition. connecting says that it is asked for a CONNECT, the only
@@ -206,7 +214,7 @@ func (c *condition) matches(value string, globs []glob) bool {
 		a, err := netip.ParseAddr(value)
 		return err == nil && slices.ContainsFunc(c.nets, func(p netip.Prefix) bool { return p.Contains(a) })
 	case compareBool:
-		return strings.EqualFold(value, "true") == c.yes
+		return c.yes && strings.EqualFold(value, "true") || c.no && strings.EqualFold(value, "false")
 	case compareEqualsFold:
 		return slices.ContainsFunc(globs, func(g glob) bool { return strings.EqualFold(g.head, value) })
 	case compareEquals, compareLike:

@@ -2,7 +2,9 @@ package policy
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
+	"unicode"
 )
 
 // Decision is whether something may be done, and which statement says so.
@@ -22,7 +24,7 @@ type Decision struct {
 
 // String says it in a sentence.
 func (d Decision) String() string {
-	what := fmt.Sprintf("%s on %.200s", d.Action, d.Action.Resource(d.Name))
+	what := fmt.Sprintf("%s on %.200s", d.Action, printable(d.Action.Resource(d.Name)))
 	switch {
 	case d.Allowed && d.Policy == "":
 		return what + " is allowed"
@@ -36,6 +38,16 @@ func (d Decision) String() string {
 		return what + " is denied: no statement of policy " + d.Policies[0] + " allows it"
 	}
 	return what + " is denied: no statement of policies " + strings.Join(d.Policies, ", ") + " allows it"
+}
+
+// printable is text that a client has chosen, in one line: a line break in a topic must not
+// make another line of a log, nor an escape sequence colour it.
+func printable(s string) string {
+	if strings.IndexFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) < 0 {
+		return s
+	}
+	quoted := strconv.Quote(s)
+	return quoted[1 : len(quoted)-1]
 }
 
 // By names the statement that decided.

@@ -63,6 +63,9 @@ func (d *Document) UnmarshalJSON(data []byte) error {
 		outline
 		Statement json.RawMessage `json:"Statement"`
 	}
+	if err := noDuplicates(json.NewDecoder(bytes.NewReader(data))); err != nil {
+		return err
+	}
 	if err := strict(data, &form); err != nil {
 		return err
 	}
@@ -82,6 +85,42 @@ func strict(data []byte, into any) error {
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()
 	return d.Decode(into)
+}
+
+// noDuplicates refuses a JSON value in which an object has a key twice: of two conditions
+// encoding/json would drop one, without a word.
+func noDuplicates(d *json.Decoder) error {
+	t, err := d.Token()
+	if err != nil {
+		return err
+	}
+	open, ok := t.(json.Delim)
+	if !ok {
+		return nil
+	}
+	seen := map[string]bool{}
+	for d.More() {
+		if open == '{' {
+			t, err := d.Token()
+			if err != nil {
+				return err
+			}
+			key, _ := t.(string)
+			name := key
+			if !strings.Contains(key, ":") { // not the key of a condition: encoding/json tells no capitals
+				name = strings.ToLower(key)
+			}
+			if seen[name] {
+				return fmt.Errorf("the key %.60q is there twice", key)
+			}
+			seen[name] = true
+		}
+		if err := noDuplicates(d); err != nil {
+			return err
+		}
+	}
+	_, err = d.Token() // the end
+	return err
 }
 
 // Parse reads and checks a document in JSON, as a custom authorizer gives it, and

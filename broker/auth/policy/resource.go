@@ -54,10 +54,15 @@ func parseResource(text string) (*resource, *problem) {
 		}
 	}
 	if len(fields) < 6 {
-		if !strings.HasSuffix(text, "*") {
+		// A * stands for the fields that are missing only if it is a field of its own: in
+		// arn:aws:iot:eu-central-1:topic/a* the account was forgotten.
+		if fields[len(fields)-1] != "*" {
 			return nil, problemf("an ARN is arn:aws:SERVICE:REGION:ACCOUNT:RESOURCE, with * for any region and account", "%q is no whole ARN", text)
 		}
 		return r, nil
+	}
+	if strings.Contains(fields[3]+fields[4], "/") {
+		return nil, problemf("an ARN is arn:aws:SERVICE:REGION:ACCOUNT:RESOURCE, with * for any region and account", "%q has a name where its region or account should be", text)
 	}
 	if !strings.HasPrefix(fields[1], "aws") && !strings.ContainsAny(fields[1], "*?") {
 		return nil, problemf("begin it with arn:aws:", "%q is no ARN of AWS's", text)

@@ -201,5 +201,6 @@ func (c *converter) start(n ast.Node) Position {
 }
 
 func (c *converter) report(n *Node, message, remedy string) {
+	n.wrong = true
 	c.loader.reportAt(c.src, n.Position(), "", message, remedy)
 }

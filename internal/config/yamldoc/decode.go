@@ -107,6 +107,11 @@ func (d *Decoder) value(n *Node, v reflect.Value, w where) {
 	}
 	w.template = w.template || d.loader.isTemplate(v.Type())
 	d.tree.places[w.path] = place{n, w.key, w.template}
+	if n.wrong {
+		d.tree.taint(w.path)
+		d.tree.broken[w.path] = true
+		return
+	}
 	if v.Kind() == reflect.Pointer {
 		if n.kind == Null {
 			switch v.Type().Elem().Kind() {

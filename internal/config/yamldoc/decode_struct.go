@@ -60,7 +60,14 @@ func (d *Decoder) unknown(n *Node, e Entry, known []string, given map[string]boo
 	}
 	d.tree.taint(w.path)
 	d.tree.guessed[w.path] = true
-	d.loader.reportAt(e.key.src, e.KeyPosition(), Join(w.path, e.Key), fmt.Sprintf("unknown key %q", e.Key), Suggest(e.Key, known))
+	remedy := ""
+	if _, ok := Nearest(e.Key, known); !ok && d.loader.options.Keys != nil {
+		remedy = d.loader.options.Keys(w.path, e.Key, known)
+	}
+	if remedy == "" {
+		remedy = Suggest(e.Key, known)
+	}
+	d.loader.reportAt(e.key.src, e.KeyPosition(), Join(w.path, e.Key), fmt.Sprintf("unknown key %q", e.Key), remedy)
 }
 
 func (d *Decoder) required(n *Node, fields []field, given map[string]bool, w where) {

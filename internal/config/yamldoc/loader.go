@@ -20,6 +20,9 @@ type Options struct {
 	// Templates are the types in whose text ${...} belongs to somebody else: there
 	// only ${env:NAME} and ${file:PATH} are references.
 	Templates []reflect.Type
+	// Keys is the remedy for a key that is not among those known at a path and like none of
+	// them; with "" they are listed. It may be nil.
+	Keys func(path, key string, known []string) string
 	// OwnCheck are the types whose Check is not called, because the caller does it.
 	// What is inside them is checked.
 	OwnCheck []reflect.Type

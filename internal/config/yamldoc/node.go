@@ -33,6 +33,7 @@ type Node struct {
 	text   string // of a scalar: decoded, references not yet replaced
 	style  style
 	isText bool // the scalar is text whatever it looks like: quoted, a block, or !!str
+	wrong  bool // that it is no value has been reported: nothing is said of what it lacks
 
 	items   []*Node
 	entries []Entry

@@ -45,7 +45,8 @@ func (l *Loader) keepLiteral(value string) {
 
 // masked hides literal secrets in a line of the source, which keeps its length.
 func (l *Loader) masked(line string) string {
-	for _, v := range l.literals {
+	// The longest first: of a secret that begins with another one the rest would be left.
+	for _, v := range slices.SortedFunc(slices.Values(l.literals), func(a, b string) int { return len(b) - len(a) }) {
 		line = strings.ReplaceAll(line, v, strings.Repeat("*", len(v)))
 	}
 	return line

@@ -8,16 +8,28 @@ import (
 // maxListed is how many known keys a message lists.
 const maxListed = 12
 
-// Nearest finds the candidate that is so close to word that it was probably meant.
+// Nearest finds the candidate that is so close to word that it was probably meant: one with
+// few letters changed, or the only one that begins with it.
 func Nearest(word string, candidates []string) (string, bool) {
 	best, distance := "", len(word)/3+2
+	begin := 0
+	var longer string
 	for _, c := range candidates {
 		if d := editDistance(strings.ToLower(word), strings.ToLower(c), distance); d < distance {
 			best, distance = c, d
 		}
+		if len(word) >= minPrefix && strings.HasPrefix(strings.ToLower(c), strings.ToLower(word)) {
+			begin, longer = begin+1, c
+		}
+	}
+	if best == "" && begin == 1 {
+		best = longer
 	}
 	return best, best != ""
 }
+
+// minPrefix is from how many letters on a word may be the beginning of another.
+const minPrefix = 3
 
 // Suggest is the remedy for a word that is none of known: the nearest one, or all of
 // them if they are few.

@@ -6,9 +6,11 @@ const util = require('node:util');
 const { errorDocument } = require('./errors.cjs');
 
 const env = process.env;
+const json = (env.AWS_LAMBDA_LOG_FORMAT || '').toUpperCase() === 'JSON';
 
 function logError(what, e) {
   const error = e instanceof Error ? e : new Error(e);
+  if (json) return console.error(error);
   let text;
   try {
     const replace = (_, v) =>
@@ -36,7 +38,6 @@ function writeLine(line) {
 // patchConsole makes the methods of console write such lines; requestId tells which
 // request is in progress.
 function patchConsole(requestId) {
-  const json = (env.AWS_LAMBDA_LOG_FORMAT || '').toUpperCase() === 'JSON';
   const levels = ['TRACE', 'DEBUG', 'INFO', 'WARN', 'ERROR', 'FATAL'];
   const lowest = Math.max(0, levels.indexOf((env.AWS_LAMBDA_LOG_LEVEL || '').toUpperCase()));
   const failure = (_, v) =>

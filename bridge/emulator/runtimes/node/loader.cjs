@@ -61,7 +61,8 @@ async function loadHandler(root, full) {
       process.stderr.write(String(e.stack).replace(/\n/g, '\r') + '\n'); // names the file and the line
       throw new RuntimeError('UserCodeSyntaxError', e.toString());
     }
-    if (e?.code === 'MODULE_NOT_FOUND' || e?.code === 'ERR_MODULE_NOT_FOUND') throw new RuntimeError('ImportModuleError', e.toString());
+    // What an ES module lacks (ERR_MODULE_NOT_FOUND) is an Error as it is, on AWS too.
+    if (e?.code === 'MODULE_NOT_FOUND') throw new RuntimeError('ImportModuleError', e.toString());
     throw e;
   }
   const find = (from) => match[2].split('.').reduce((o, key) => o && o[key], from);

@@ -26,8 +26,16 @@ class Call {
   constructor(channel, head) {
     this.channel = channel;
     this.id = field(head, 'Lambda-Runtime-Aws-Request-Id');
+    this.claimed = false;
     this.ended = false;
     this.waits = concurrency === 1;
+  }
+
+  // claim lets the first outcome in that the handler gives, in whichever style; the others
+  // are ignored, even while a callback's waits for the event loop to run empty.
+  claim() {
+    if (this.claimed) return false;
+    return (this.claimed = true);
   }
 
   // end marks the call as over; false if it was over before.
@@ -80,9 +88,9 @@ function makeContext(call, head) {
     set callbackWaitsForEmptyEventLoop(on) {
       call.waits = on && concurrency === 1;
     },
-    succeed: (result) => call.succeed(result),
-    fail: (error) => call.fail(error === undefined || error === null ? 'handled' : error),
-    done: (error, result) => (error === undefined || error === null ? call.succeed(result) : call.fail(error)),
+    succeed: (result) => call.claim() && call.succeed(result),
+    fail: (error) => call.claim() && call.fail(error ?? 'handled'),
+    done: (error, result) => call.claim() && (error === undefined || error === null ? call.succeed(result) : call.fail(error)),
     functionVersion: fixed.version,
     functionName: fixed.name,
     memoryLimitInMB: fixed.memory,
@@ -109,13 +117,10 @@ const fixed = {
 function serveBuffered(handler, call, head, body) {
   const isAsync = handler.constructor?.name === 'AsyncFunction';
   const callback = (error, result) => {
-    if (call.ended) return;
+    if (!call.claim()) return;
     if (error !== undefined && error !== null) return call.fail(error);
     if (!call.waits) return call.succeed(result);
-    if (!call.called) {
-      call.called = true;
-      whenEmpty = () => call.succeed(result);
-    }
+    whenEmpty = () => call.succeed(result);
   };
   whenEmpty = () => {
     // The handler neither answered nor has anything left to do.
@@ -127,7 +132,7 @@ function serveBuffered(handler, call, head, body) {
     const result = handler(JSON.parse(body), context, callback);
     if (typeof result?.then === 'function') result.then(context.succeed, context.fail);
   } catch (e) {
-    call.fail(e);
+    if (call.claim()) call.fail(e);
   }
 }
 
@@ -205,8 +210,11 @@ async function main() {
   } catch (e) {
     return die(first, e, 'Uncaught Exception', 1);
   }
-  first.next();
-  for (let i = 1; i < concurrency; i++) new Channel(i, serve).next();
+  // A promise that was rejected while loading is to be heard of before there is an event.
+  setImmediate(() => {
+    first.next();
+    for (let i = 1; i < concurrency; i++) new Channel(i, serve).next();
+  });
 }
 
 main();

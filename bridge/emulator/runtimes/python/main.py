@@ -6,6 +6,7 @@ server answers that pair in one write."""
 import importlib
 import json
 import logging
+import marshal
 import os
 import socket
 import sys
@@ -27,9 +28,11 @@ class Fault(Exception):
         self.trace = trace or []
 
 
-# ---- JSON as AWS writes it: unescaped text, and decimals as numbers ----
+# ---- JSON as AWS writes it: decimals are numbers, bytes are text, a namedtuple is an
+# object. From Python 3.12 on text is not escaped. ----
 
 _MARK = "decimal-" + os.urandom(16).hex() + ":"
+_ASCII = os.environ.get("AWS_EXECUTION_ENV", "") in ["AWS_Lambda_python3.%d" % minor for minor in range(6, 12)]
 
 
 class _Encoder(json.JSONEncoder):
@@ -42,23 +45,42 @@ class _Encoder(json.JSONEncoder):
                 return float("nan")
             self.decimals = True
             return _MARK + str(o)
+        if isinstance(o, bytes):
+            return o.decode()
+        if callable(getattr(o, "_asdict", None)):
+            return _objects(o._asdict())
         return super().default(o)
 
 
-_plain = json.JSONEncoder(ensure_ascii=False).encode
+def _objects(value):
+    """Makes dicts of namedtuples, which json takes for lists, and keys of bytes text."""
+    if isinstance(value, tuple) and callable(getattr(value, "_asdict", None)):
+        value = value._asdict()
+    if isinstance(value, dict):
+        return {k.decode() if isinstance(k, bytes) else k: _objects(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_objects(v) for v in value]
+    return value
+
+
+_plain = json.JSONEncoder(ensure_ascii=_ASCII).encode
 
 
 def to_json(value):
     try:
+        marshal.dumps(value, 2)  # takes nothing but plain dicts, lists, tuples, strings and numbers
         return _plain(value)
-    except TypeError:
-        encoder = _Encoder(ensure_ascii=False)
-        text = encoder.encode(value)
-        if encoder.decimals:
-            import re
+    except (TypeError, ValueError):
+        encoder = _Encoder(ensure_ascii=_ASCII)
+    try:
+        text = encoder.encode(_objects(value))
+    except RecursionError:
+        raise ValueError("Circular reference detected") from None
+    if encoder.decimals:
+        import re
 
-            text = re.sub('"' + _MARK + '([^"]*)"', r"\1", text)
-        return text
+        text = re.sub('"' + _MARK + '([^"]*)"', r"\1", text)
+    return text
 
 
 # ---- the handler's context ----
@@ -91,13 +113,16 @@ class ClientContext(_Fields):
 
 
 class LambdaContext:
-    log_group_name = os.environ.get("AWS_LAMBDA_LOG_GROUP_NAME")
-    log_stream_name = os.environ.get("AWS_LAMBDA_LOG_STREAM_NAME")
-    function_name = os.environ.get("AWS_LAMBDA_FUNCTION_NAME")
-    memory_limit_in_mb = os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
-    function_version = os.environ.get("AWS_LAMBDA_FUNCTION_VERSION")
+    _of_the_process = {
+        "log_group_name": os.environ.get("AWS_LAMBDA_LOG_GROUP_NAME"),
+        "log_stream_name": os.environ.get("AWS_LAMBDA_LOG_STREAM_NAME"),
+        "function_name": os.environ.get("AWS_LAMBDA_FUNCTION_NAME"),
+        "memory_limit_in_mb": os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE"),
+        "function_version": os.environ.get("AWS_LAMBDA_FUNCTION_VERSION"),
+    }
 
     def __init__(self, fields):
+        self.__dict__.update(self._of_the_process)  # vars(context) has them
         self.aws_request_id = fields["lambda-runtime-aws-request-id"]
         self.invoked_function_arn = fields.get("lambda-runtime-invoked-function-arn")
         self.tenant_id = fields.get("lambda-runtime-aws-tenant-id")
@@ -152,19 +177,27 @@ class _StdoutHandler(logging.Handler):
         sys.stdout.write(self.format(record))
 
 
+_JSON_LOG = os.environ.get("AWS_LAMBDA_LOG_FORMAT", "").upper() == "JSON"
+_RECORD_FIELDS = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "aws_request_id", "taskName"}
+
+
 class _JSONFormatter(logging.Formatter):
     def format(self, record):
         entry = {
-            "timestamp": self.formatTime(record, "%Y-%m-%dT%H:%M:%SZ"),
+            "timestamp": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + ".%03dZ" % record.msecs,
             "level": record.levelname,
             "message": record.getMessage(),
             "logger": record.name,
-            "requestId": request_id,
         }
         if record.exc_info:
+            entry["stackTrace"] = traceback.format_tb(record.exc_info[2])
             entry["errorType"] = record.exc_info[0].__name__
             entry["errorMessage"] = str(record.exc_info[1])
-            entry["stackTrace"] = traceback.format_tb(record.exc_info[2])
+            entry["location"] = "%s:%s:%d" % (record.pathname, record.funcName, record.lineno)
+        entry["requestId"] = request_id
+        for name, value in vars(record).items():  # what extra= has added
+            if name not in _RECORD_FIELDS:
+                entry.setdefault(name, value)
         return json.dumps(entry, ensure_ascii=False, default=str) + "\n"
 
 
@@ -177,7 +210,7 @@ class _TextFormatter(logging.Formatter):
 def set_up_logging():
     logging.Formatter.converter = time.gmtime
     handler = _StdoutHandler()
-    if os.environ.get("AWS_LAMBDA_LOG_FORMAT", "").upper() == "JSON":
+    if _JSON_LOG:
         handler.setFormatter(_JSONFormatter())
     else:
         line = "[%(levelname)s]\t%(asctime)s.%(msecs)03dZ\t%(aws_request_id)s\t%(message)s"
@@ -190,6 +223,10 @@ def set_up_logging():
 
 
 def log_error(document):
+    if _JSON_LOG:
+        entry = {"timestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "level": "ERROR", **document}
+        sys.stdout.write(to_json(entry) + "\n")
+        return
     lines = ["[ERROR] %(errorType)s: %(errorMessage)s" % document, "Traceback (most recent call last):"]
     for frame in document["stackTrace"]:
         lines += frame.splitlines()
