@@ -84,13 +84,14 @@ func TestPowerCutLoss(t *testing.T) {
 			t.Logf("TOPICWIRE_SEED=%d TOPICWIRE_CUTS=%d", seed, cuts)
 			w := emptyWorld(t, seed)
 			m := newMains(w, durability)
-			l := &losses{world: w, machine: m, durability: durability, load: load}
+			l := &losses{world: w, machine: m, durability: durability, load: load, lost: map[string]int{}}
 			w.start()
 			l.prepare()
 			for cut := range cuts {
 				l.round(cut)
 			}
-			t.Logf("%d messages of %d were lost, the oldest %v before a cut; the disk: %+v", l.lost, l.acked, l.oldest, m.disk.Stats())
+			t.Logf("of %d messages %d were not delivered and %d not invoked, the oldest acknowledged %v before a cut; the disk: %+v",
+				l.acked, l.lost["delivered"], l.lost["invoked"], l.oldest.Round(time.Millisecond), m.disk.Stats())
 		})
 	}
 }
@@ -98,12 +99,13 @@ func TestPowerCutLoss(t *testing.T) {
 // losses counts what power cuts cost.
 type losses struct {
 	*world
-	machine     *mains
-	durability  string
-	load        int
-	away        *session
-	acked, lost int
-	oldest      time.Duration
+	machine    *mains
+	durability string
+	load       int
+	away       *session
+	acked      int
+	lost       map[string]int // by what did not happen to them
+	oldest     time.Duration
 }
 
 const archived = 20 // retained messages that are older than any cut
@@ -174,10 +176,13 @@ func (l *losses) round(cut int) {
 		note(arrived, d.payload)
 	}
 	invoked := map[string]map[int]bool{}
+	l.mu.Lock()
 	for _, i := range l.invoked {
 		note(invoked, i.payload)
 	}
+	l.mu.Unlock()
 	for _, s := range senders {
+		l.acked += len(acked[s.id])
 		l.count(cut, "delivered", acked[s.id], arrived[s.id], at)
 		l.count(cut, "invoked", acked[s.id], invoked[s.id], at)
 	}
@@ -265,8 +270,7 @@ func (l *losses) count(cut int, how string, acked map[int]time.Time, there map[i
 		l.t.Errorf("cut %d: %d messages that were acknowledged were not %s", cut, lost, how)
 	}
 	l.t.Logf("cut %d: %d acknowledged, %d not %s, the oldest acknowledged %v before the cut", cut, len(acked), lost, how, oldest.Round(time.Millisecond))
-	l.acked += len(acked)
-	l.lost += lost
+	l.lost[how] += lost
 	l.oldest = max(l.oldest, oldest)
 }
 
