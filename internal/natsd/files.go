@@ -85,7 +85,7 @@ func syncFile(name string, last condition) (condition, error) {
 	if err != nil {
 		return last, err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	info, err := f.Stat()
 	if err != nil {
 		return last, err

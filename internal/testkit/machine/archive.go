@@ -94,7 +94,7 @@ func (a *archive) source(at string, s source) {
 		a.err = err
 		return
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	info, err := f.Stat()
 	if err != nil {
 		a.err = err

@@ -52,7 +52,7 @@ func NewDisk(tb testing.TB, megabytes int64) *Disk {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	d := &Disk{size: megabytes << 20, kept: map[int64][]byte{}, cache: map[int64][][]byte{}}
 	var zero [block]byte
 	for n := range d.size / block {

@@ -174,10 +174,8 @@ func (m *Machine) PowerOn() {
 func (m *Machine) hardware() []string {
 	m.tb.Helper()
 	m.ports = freePorts(m.tb)
-	network := "user,id=net"
-	for i, port := range []int{frontPort, syncPort} {
-		network += fmt.Sprintf(",hostfwd=tcp:127.0.0.1:%d-%s:%d", m.ports[i], task.Guest, port)
-	}
+	network := fmt.Sprintf("user,id=net,hostfwd=tcp:127.0.0.1:%d-%s:%d,hostfwd=tcp:127.0.0.1:%d-%s:%d",
+		m.ports[0], task.Guest, frontPort, m.ports[1], task.Guest, syncPort)
 	args := []string{
 		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio",
 		"-machine", "pc", "-accel", "tcg,thread=multi", "-cpu", "max",
@@ -227,7 +225,7 @@ func freePorts(tb testing.TB) (ports [2]int) {
 		if err != nil {
 			tb.Fatal(err)
 		}
-		defer l.Close() // when both are known: they must differ
+		defer func() { _ = l.Close() }() // when both are known: they must differ
 		if a, ok := l.Addr().(*net.TCPAddr); ok {
 			ports[i] = a.Port
 		}
@@ -266,7 +264,7 @@ func (m *Machine) Sync() {
 	if err != nil {
 		m.tb.Fatal(err)
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 	_ = c.SetDeadline(time.Now().Add(Patience))
 	if answer, err := io.ReadAll(c); err != nil || string(answer) != "synced" {
 		m.tb.Fatalf("the machine has not written everything: %q, %v", answer, err)

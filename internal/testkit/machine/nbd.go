@@ -30,7 +30,7 @@ var errProtocol = errors.New("the emulator does not speak the protocol")
 
 // serve serves the disk on one connection until that ends.
 func (d *Disk) serve(c net.Conn) error {
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 	if err := d.greet(c); err != nil {
 		return err
 	}

@@ -109,7 +109,7 @@ func load(module string) error {
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	return unix.FinitModule(int(f.Fd()), "", 0)
 }
 
@@ -126,7 +126,7 @@ func up(name string, address net.IP, mask net.IPMask) error {
 	if err != nil {
 		return err
 	}
-	defer unix.Close(s)
+	defer func() { _ = unix.Close(s) }()
 	for _, set := range []struct {
 		request uint
 		value   []byte
@@ -158,12 +158,12 @@ func forward(l net.Listener, to string) {
 			return
 		}
 		go func() {
-			defer in.Close()
+			defer func() { _ = in.Close() }()
 			out, err := net.Dial("tcp", to)
 			if err != nil {
 				return
 			}
-			defer out.Close()
+			defer func() { _ = out.Close() }()
 			go func() {
 				_, _ = io.Copy(out, in)
 				_ = out.Close()
