@@ -26,6 +26,12 @@ func TestMessage(t rules.TestCase) (*message.Message, error) {
 	if t.ClientID != "" {
 		m.From.ClientID, m.From.Via = t.ClientID, message.ViaMQTT
 	}
+	switch t.PayloadFormat {
+	case "utf8":
+		m.Props.Format = message.FormatUTF8
+	case "bytes":
+		m.Props.Format = message.FormatBytes
+	}
 	if t.CorrelationData != "" {
 		m.Props.Correlation = []byte(t.CorrelationData)
 	}

@@ -26,6 +26,8 @@ type Definition struct {
 	Silent bool `yaml:"-"`
 	// DecimalDivision: two Ints divide to a Decimal; see [sql.DecimalDivision].
 	DecimalDivision bool `yaml:"-"`
+	// NoDescriptors: decode() of protobuf is refused; see [sql.NoDescriptors].
+	NoDescriptors bool `yaml:"-"`
 }
 
 // Rule is a definition that compiled. It is immutable and safe for concurrent use.
@@ -74,6 +76,9 @@ func Compile(d Definition) (*Rule, error) {
 	var options []sql.Option
 	if d.DecimalDivision {
 		options = append(options, sql.DecimalDivision)
+	}
+	if d.NoDescriptors {
+		options = append(options, sql.NoDescriptors)
 	}
 	p, err := sql.Compile(d.SQL, d.Version, options...)
 	if err != nil {

@@ -23,6 +23,7 @@ type TestCase struct {
 	SourceIP        string            `yaml:"source_ip" jsonschema:"example=192.0.2.7" jsonschema_description:"The network address of the publisher."`
 	ContentType     string            `yaml:"content_type" jsonschema_description:"The MQTT 5 content type."`
 	ResponseTopic   string            `yaml:"response_topic" jsonschema_description:"The MQTT 5 response topic."`
+	PayloadFormat   string            `yaml:"payload_format" jsonschema:"enum=utf8,enum=bytes" jsonschema_description:"The MQTT 5 payload format indicator; none if left out."`
 	CorrelationData string            `yaml:"correlation_data" jsonschema_description:"The MQTT 5 correlation data, as text."`
 	UserProperties  map[string]string `yaml:"user_properties" jsonschema_description:"MQTT 5 user properties, name and value; the message has them in the order of their names."`
 	Now             time.Time         `yaml:"now" jsonschema:"example=2026-01-31T12:00:00Z" jsonschema_description:"The time at which the rule runs, for timestamp() and its like, as RFC 3339 writes it; the clock's if left out."`

@@ -393,3 +393,41 @@ func TestLaneGoesOnAfterPushOut(t *testing.T) {
 		}
 	})
 }
+
+// A job that could not be stored after all is not tried again when the attempt that is
+// under way has failed: its publisher was told to send it again.
+func TestWhatCouldNotBeStoredIsNotTriedAgain(t *testing.T) {
+	for name, outcome := range map[string]outbox.Result{"again": again(time.Second), "dead": dead()} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := newDiary()
+				o := d.open(t, settings{letters: &outbox.LetterLimits{}})
+				c := newCalls(func(string, int) outbox.Result { return outcome })
+				w, hold := c.worker(), make(chan struct{})
+				do := w.do
+				w.do = func(ctx context.Context, batch []*outbox.Work) { do(ctx, batch); <-hold }
+				stop := runWorker(t, o, w)
+				d.failed = errDisk
+				pending, err := o.Put(t.Context(), job("q", 1))
+				if err != nil {
+					t.Fatal(err)
+				}
+				synctest.Wait() // it is under way
+				told := make(chan error, 1)
+				pending.Then(func(err error) { told <- err })
+				if err := <-told; !errors.Is(err, errDisk) {
+					t.Errorf("its publisher is told %v", err)
+				}
+				close(hold)
+				after(time.Hour)
+				c.want(t, "0s q-1")
+				if got := letters(o); got != "" {
+					t.Errorf("letters: %s", got)
+				}
+				if err := stop(); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}

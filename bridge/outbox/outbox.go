@@ -265,6 +265,8 @@ func (s *stored) Then(f func(error)) {
 			for _, w := range s.works {
 				if s.o.waiting(w) {
 					s.o.remove(w)
+				} else {
+					w.drop = true // the attempt that is under way is its last
 				}
 			}
 			s.o.gauge()

@@ -297,7 +297,7 @@ func (o *Outbox) settle(q *queue, batch []*Work) {
 		if w.lane != nil {
 			w.lane.out--
 		}
-		if w.drop && w.Result.Verdict == Again {
+		if w.drop && (w.Result.Verdict == Again || w.Result.Verdict == Dead && !w.letter) {
 			w.Result.Verdict = Undone // there is nothing to keep it for
 		}
 		switch w.Result.Verdict {

@@ -31,7 +31,7 @@ type Work struct {
 	before     int   // attempts before it was replayed
 	letter     bool  // it is among the dead letters
 	letterSize int64 // what it takes as one, while it is one
-	drop       bool  // a dead letter that was dropped while it was tried again
+	drop       bool  // a dead letter that was dropped while it was tried again, or a job that could not be stored
 }
 
 // Result is what became of an attempt.

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/topicwire/topicwire/message"
 	"github.com/topicwire/topicwire/rules"
@@ -96,7 +98,14 @@ func (c *RulesEvalCmd) evaluate(ctx context.Context, m *message.Message) ([]byte
 	return append([]byte(nil), out...), p.Warnings(), nil
 }
 
-func refused(err error) error { return exitError{evalRefused, err.Error()} }
+// refused says what is wrong with a statement or template, and shows where.
+func refused(err error) error {
+	text := err.Error()
+	if e, ok := errors.AsType[*sql.Error](err); ok && e.Snippet != "" {
+		text += "\n    " + strings.ReplaceAll(e.Snippet, "\n", "\n    ")
+	}
+	return exitError{evalRefused, text}
+}
 
 // takes reports whether a rule runs for a topic. A Basic Ingest topic runs the rule
 // that it names, whatever its FROM says. AWS differs from MQTT in one place: a/# does

@@ -59,11 +59,11 @@ func (c RulesExplainCmd) Run(ctx context.Context, s *Streams) error {
 	if err != nil {
 		return exitError{2, "topicwire: " + err.Error()}
 	}
-	_, p, err := app.Program(c.Config)
+	cfg, p, err := app.Program(c.Config)
 	if err != nil {
 		return err
 	}
-	all := p.Explain(ctx, m, offlineEnv{command: "rules explain"})
+	all := p.Explain(ctx, m, envOf(cfg, "rules explain"))
 	if c.Rule != "" {
 		all = slices.DeleteFunc(all, func(e bridge.Explanation) bool { return e.Rule.Name != c.Rule })
 		if len(all) == 0 {

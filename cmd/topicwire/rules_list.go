@@ -53,7 +53,9 @@ func (c RulesListCmd) Run(s *Streams) error {
 			rule.ErrorAction = describe(*r.ErrorAction)
 		}
 		if c.JSON {
-			if err := json.NewEncoder(s.Out).Encode(rule); err != nil {
+			enc := json.NewEncoder(s.Out)
+			enc.SetEscapeHTML(false)
+			if err := enc.Encode(rule); err != nil {
 				return err
 			}
 			continue

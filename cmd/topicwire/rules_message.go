@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/topicwire/topicwire/internal/app"
+	"github.com/topicwire/topicwire/internal/config"
 	"github.com/topicwire/topicwire/message"
 )
 
@@ -85,8 +87,16 @@ func (c *MessageFlags) payload(stdin io.Reader) ([]byte, error) {
 // offlineEnv is the world around a statement on the command line: a clock and nothing
 // that could be called.
 type offlineEnv struct {
-	command string    // what it is for, in errors
-	now     time.Time // the clock's if zero
+	command     string           // what it is for, in errors
+	now         time.Time        // the clock's if zero
+	descriptors *app.Descriptors // of the configuration; nil without one
+}
+
+// envOf is the world around the rules of a configuration.
+func envOf(cfg *config.Config, command string) offlineEnv {
+	e := offlineEnv{command: command, descriptors: new(app.Descriptors)}
+	e.descriptors.Load(cfg)
+	return e
 }
 
 // Now is the time given, or the clock's.
@@ -105,7 +115,11 @@ func (e offlineEnv) Invoke(context.Context, string, []byte) ([]byte, error) {
 	return nil, fmt.Errorf("%s calls no functions", e.command)
 }
 
-// Descriptors reads a FileDescriptorSet from the local file BUCKET/KEY.
-func (offlineEnv) Descriptors(_ context.Context, bucket, key string) ([]byte, error) {
+// Descriptors reads a FileDescriptorSet as the server would or, without a configuration,
+// from the local file BUCKET/KEY.
+func (e offlineEnv) Descriptors(ctx context.Context, bucket, key string) ([]byte, error) {
+	if e.descriptors != nil {
+		return e.descriptors.Find(ctx, bucket, key)
+	}
 	return os.ReadFile(strings.TrimSuffix(bucket, "/") + "/" + key)
 }

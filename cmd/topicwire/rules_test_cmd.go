@@ -62,7 +62,12 @@ func (c RulesTestCmd) Run(ctx context.Context, s *Streams) error {
 			return noRule(name)
 		}
 	}
-	env := func(now time.Time) sql.Env { return offlineEnv{command: "rules test", now: now} }
+	world := envOf(cfg, "rules test")
+	env := func(now time.Time) sql.Env {
+		at := world
+		at.now = now
+		return at
+	}
 	var results []ruletest.Result
 	for i, r := range cfg.Rules {
 		if len(c.Names) == 0 || slices.Contains(c.Names, r.Name) {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/topicwire/topicwire/bridge"
 	"github.com/topicwire/topicwire/bridge/action"
+	"github.com/topicwire/topicwire/broker/auth"
 	"github.com/topicwire/topicwire/internal/config"
 	"github.com/topicwire/topicwire/rules"
 )
@@ -37,6 +38,35 @@ func TestLineToTry(t *testing.T) {
 		}
 		if got := try("topicwire", cfg, program, c.mqtt); got != c.want {
 			t.Errorf("%s: %s, want %s", c.name, got, c.want)
+		}
+	}
+}
+
+// Who has to show credentials is told how; what takes more than a password is left out.
+func TestLineToTryWithCredentials(t *testing.T) {
+	for _, c := range []struct {
+		mqtt    string
+		methods []auth.MethodConfig
+		who     string
+		want    string
+	}{
+		{"[::]:1883", []auth.MethodConfig{{Password: &auth.PasswordConfig{}}}, "whom auth.methods know: password", `topicwire sub -u USER -P PASSWORD -v -t '#'`},
+		{"0.0.0.0:1884", []auth.MethodConfig{{JWT: &auth.JWTConfig{}}, {Password: &auth.PasswordConfig{}}}, "whom auth.methods know: jwt, password", `topicwire sub -p 1884 -u USER -P PASSWORD -v -t '#'`},
+		{"127.0.0.1:1883", []auth.MethodConfig{{X509: &auth.X509Config{}}}, "whom auth.methods know: x509", ""},
+		{"127.0.0.1:1883", []auth.MethodConfig{{Anonymous: &auth.AnonymousConfig{}}}, "whom auth.methods know: anonymous", `topicwire sub -v -t '#'`},
+		{"127.0.0.1:1883", nil, "everybody, from this machine", `topicwire sub -v -t '#'`},
+	} {
+		cfg := &config.Config{}
+		cfg.Auth.Methods = c.methods
+		program, err := bridge.Compile(nil, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := try("topicwire", cfg, program, c.mqtt); got != c.want {
+			t.Errorf("%s: %s, want %s", c.mqtt, got, c.want)
+		}
+		if got := whoMayConnect(cfg); got != c.who {
+			t.Errorf("%s: %s, want %s", c.mqtt, got, c.who)
 		}
 	}
 }

@@ -68,6 +68,7 @@ type app struct {
 	certs     *listen.Certificates // nil without TLS listeners
 	tls       *tls.Config          // the same
 	durable   durable
+	protobuf  Descriptors
 	stopping  atomic.Bool
 	reloads   int
 }
@@ -224,8 +225,9 @@ func (a *app) newBroker(cfg *config.Config) error {
 }
 
 func (a *app) newBridge(ctx context.Context, cfg *config.Config) (err error) {
+	a.protobuf.Load(cfg)
 	o := bridge.Options{
-		Publisher: a.broker, MayReceive: a.broker.MayReceive, MayPublish: a.doors.functionMay,
+		Publisher: a.broker, MayReceive: a.broker.MayReceive, MayPublish: a.doors.functionMay, Descriptors: a.protobuf.Find,
 		Store: a.bridgeStore(), Outbox: cfg.Outbox, Log: a.log, Metrics: a.metrics,
 	}
 	if a.options.Live {

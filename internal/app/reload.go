@@ -115,6 +115,7 @@ func (a *app) reload(started *config.Config) (*config.Config, error) {
 	// The new functions run before the rules that call them, and the old ones end when
 	// no rule calls them any more.
 	endOld := a.functions.swap(registry)
+	a.protobuf.Load(cfg)
 	a.bridge.Load(program)
 	a.door.Load(cfg.Routes)
 	endOld()

@@ -98,5 +98,8 @@ func (a *app) storeProblem() error {
 	if a.durable.journal == nil {
 		return nil
 	}
-	return a.durable.journal.Err()
+	if err := a.durable.journal.Err(); err != nil {
+		return err
+	}
+	return a.durable.server.Away() // nobody may have had anything to write since
 }

@@ -75,7 +75,7 @@ func (l *loading) done() (*Config, error) {
 // file reads the configuration file.
 func (l *loading) file(path string) {
 	c := l.config
-	docs, ok := l.read(path, "write one, or name another with --config")
+	docs, ok := l.read(path, "write one (it may be empty), or name another with --config")
 	root := &yamldoc.Node{}
 	switch {
 	case !ok || len(docs) == 0:

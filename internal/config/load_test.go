@@ -21,12 +21,12 @@ func TestMissingFile(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "config.yaml")
 	_, err := config.Load(path)
-	want := path + ": there is no such file; write one, or name another with --config"
+	want := path + ": there is no such file; write one (it may be empty), or name another with --config"
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
 	_, err = config.Load(dir)
-	want = dir + ": is a folder, not a file; write one, or name another with --config"
+	want = dir + ": is a folder, not a file; write one (it may be empty), or name another with --config"
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"os"
 	"slices"
 
 	"github.com/topicwire/topicwire/internal/config/yamldoc"
@@ -12,6 +13,7 @@ type RuleSettings struct {
 	Strict          bool            `yaml:"strict" jsonschema_description:"true refuses rules in which something can never give a value, such as a call with a wrong number of arguments. AWS takes them and gives Undefined; without strict so does topicwire, with a warning."`
 	SQLFailures     SQLFailures     `yaml:"sql_failures" jsonschema:"enum=error_action,enum=log" jsonschema_description:"What follows when a function that a statement calls fails: error_action (default) runs the rule's error action, log only logs it, as AWS does."`
 	IntegerDivision IntegerDivision `yaml:"integer_division" jsonschema:"enum=truncate,enum=decimal" jsonschema_description:"What Int/Int gives: truncate (default) an Int, 7/2 = 3, as AWS's table of operators says; decimal a Decimal, 7/2 = 3.5, as an example of AWS's has it."`
+	Descriptors     string          `yaml:"descriptors" jsonschema:"example=descriptors" jsonschema_description:"A folder with the protobuf FileDescriptorSets that decode(..., 'proto', ...) names by bucket and key: FOLDER/BUCKET/KEY. They are read when they are needed."`
 }
 
 // SQLFailures says what follows a statement that could not be run.
@@ -37,10 +39,13 @@ const (
 	keyStrict          = "strict"
 	keySQLFailures     = "sql_failures"
 	keyIntegerDivision = "integer_division"
+	keyDescriptors     = "descriptors"
 	keyList            = "list"
 )
 
-func ruleSettingKeys() []string { return []string{keyStrict, keySQLFailures, keyIntegerDivision} }
+func ruleSettingKeys() []string {
+	return []string{keyStrict, keySQLFailures, keyIntegerDivision, keyDescriptors}
+}
 
 // splitRules takes the settings out of a document's `rules`: what is left are rules, as
 // a rule file has them, and the settings come back as a document of their own.
@@ -90,8 +95,14 @@ func (l *loading) ruleSettings(doc *yamldoc.Node) {
 	var d struct {
 		Rules RuleSettings `yaml:"rules"`
 	}
-	l.loader.Decode(doc, &d)
+	tree := l.loader.Decode(doc, &d)
+	d.Rules.Descriptors = l.resolved(d.Rules.Descriptors)
 	l.config.RuleSettings = d.Rules
+	dir := d.Rules.Descriptors
+	if info, err := os.Stat(dir); dir != "" && (err != nil || !info.IsDir()) {
+		path := "rules." + keyDescriptors
+		l.loader.Report(Problem{Position: tree.At(path), Path: path, Message: path + ": there is no folder " + dir, Remedy: "create it, or remove " + keyDescriptors})
+	}
 }
 
 // applyRuleSettings hands the settings to every rule, wherever it was read.
@@ -100,5 +111,6 @@ func (l *loading) applyRuleSettings() {
 	for i := range l.config.Rules {
 		r := &l.config.Rules[i]
 		r.Silent, r.DecimalDivision = s.SQLFailures == OnlyLog, s.IntegerDivision == DecimalDivision
+		r.NoDescriptors = s.Descriptors == ""
 	}
 }

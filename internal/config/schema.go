@@ -137,7 +137,9 @@ func (b *schemaBuilder) structure(def *jsonschema.Schema, t reflect.Type) {
 		}
 	}
 	switch t {
-	case reflect.TypeFor[action.Config](), reflect.TypeFor[auth.MethodConfig]():
+	case reflect.TypeFor[action.Config](): // how it is worked off may stand beside its kind
+		def.OneOf = []*jsonschema.Schema{has("lambda"), has("http"), has("republish")}
+	case reflect.TypeFor[auth.MethodConfig]():
 		one := uint64(1)
 		def.MinProperties, def.MaxProperties = &one, &one
 	case reflect.TypeFor[function.Config]():

@@ -164,7 +164,7 @@ func TestSchemaOnRepository(t *testing.T) {
 // Cases whose problem no schema can see: it takes a look at several places, into a
 // statement, into the environment, or at the file system.
 var beyondSchema = regexp.MustCompile(`^(sql_|template_|listen_(dollar|nowhere|bad_address|exposed|twice|tls)|function_(name|not_declared|none_declared|env|file|url|arn|runtime|secret|by|duplicate)` +
-	`|routes_no_http|auth_(anonymous|order|beyond)|policy_file|rules_dir|rules_map_two_names|rule_(duplicate|many|empty_sql)|action_bad_qos|anchors|second_document|syntax|listen_number|store_nats_(wrong|replicas))`)
+	`|routes_no_http|auth_(anonymous|order|beyond)|policy_file|rules_dir|rules_descriptors|rules_map_two_names|rule_(duplicate|many|empty_sql)|action_bad_qos|anchors|second_document|syntax|listen_number|store_nats_(wrong|replicas))`)
 
 // TestSchemaAgrees runs the cases of the loader, and wants the schema to accept what
 // the loader accepts and to refuse what it refuses.

@@ -359,6 +359,10 @@ func (j *Journal) settle(records []byte, first uint64) (n int, unsure bool, err 
 	if err := j.server.Room(0, true); err != nil {
 		return 0, true, err
 	}
+	// What is thrown away under the number of a message must not be one that is written
+	// anew under that number.
+	j.cutting.Lock()
+	defer j.cutting.Unlock()
 	ctx, cancel := context.WithTimeout(j.life, commitTimeout)
 	defer cancel()
 	stream, err := j.stream(ctx)

@@ -90,6 +90,7 @@ type Journal struct {
 	writer  [8]byte // tells this process's chunks from others'
 
 	groups   sync.RWMutex // read-locked by groups that are under way
+	cutting  sync.Mutex   // whoever throws away from the stream's beginning, or finds out that its end is lost
 	mu       sync.Mutex
 	pending  *batch // what waits to be written
 	flight   *batch // what is being written; nil if nothing is

@@ -123,8 +123,11 @@ func (j *Journal) readAll(ctx context.Context, stream jetstream.Stream, state je
 		if err != nil {
 			return err
 		}
-		if meta.Sequence.Stream != seq {
-			return fmt.Errorf("%w: message %d is missing", ErrCorrupt, seq)
+		if at := meta.Sequence.Stream; at != seq {
+			if info, err := stream.Info(ctx); err != nil || info.State.FirstSeq != at {
+				return errors.Join(fmt.Errorf("%w: message %d is missing", ErrCorrupt, seq), err)
+			}
+			seq = at // what the process before was about to throw away has gone meanwhile
 		}
 		if err := r.chunk(seq, msg.Data()); err != nil {
 			return fmt.Errorf("message %d: %w", seq, err)

@@ -2,7 +2,6 @@ package journal
 
 import (
 	"context"
-	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -37,15 +36,11 @@ func (j *Journal) tidyUp() bool {
 		least = 0 // every byte counts
 	}
 	if l.dead > 0 && (j.failing || j.full != nil || l.worthPurging(least, live)) {
-		seq := l.chunks[l.dead].seq
 		j.mu.Unlock()
-		if err := j.purge(seq); err != nil {
+		if err := j.throwAway(); err != nil {
 			j.log.Debug().Err(err).Msg("what is no longer needed could not be thrown away yet")
 			return false
 		}
-		j.mu.Lock()
-		l.purged(seq)
-		j.caughtUp()
 		return true
 	}
 	if j.failing || j.closed || !l.worthRewriting(least, live, j.live.front()) {
@@ -75,14 +70,38 @@ func (j *Journal) rewrite() uint64 {
 	return j.next - 1
 }
 
+// throwAway throws away what nobody needs.
+func (j *Journal) throwAway() error {
+	j.cutting.Lock()
+	defer j.cutting.Unlock()
+	j.mu.Lock()
+	l := &j.ledger
+	if l.dead == 0 { // the stream has become shorter meanwhile
+		j.mu.Unlock()
+		return nil
+	}
+	seq := l.chunks[l.dead].seq
+	j.mu.Unlock()
+	if err := j.purge(seq); err != nil {
+		return err
+	}
+	j.mu.Lock()
+	l.purged(seq)
+	j.caughtUp()
+	return nil
+}
+
 // purge throws away the messages before seq. What of them was written anew must be on
 // the disk before: files may be gone from it sooner than what was written last is there.
 func (j *Journal) purge(seq uint64) error {
 	if err := j.server.Sync(); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(j.life, time.Minute)
+	_, life := j.server.Link()
+	ctx, cancel := context.WithTimeout(life, commitTimeout)
 	defer cancel()
+	stop := context.AfterFunc(j.life, cancel)
+	defer stop()
 	name, _ := j.server.Stream()
 	stream, err := j.js.Stream(ctx, name)
 	if err != nil {

@@ -90,6 +90,16 @@ func (s *Server) Sync() error {
 	return s.embedded.sync()
 }
 
+// Away is why an external server cannot be reached now, or nil. A built-in one is never
+// away: the next write starts it anew, if need be.
+func (s *Server) Away() error {
+	if s.embedded != nil {
+		return nil
+	}
+	_, life := s.Link()
+	return context.Cause(life)
+}
+
 // Mend is called after a write has failed, before it is tried again. It may take
 // seconds: a built-in server that cannot write any more is started anew. An external one
 // is left to its operator; the connection comes back by itself.

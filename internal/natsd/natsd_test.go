@@ -2,11 +2,14 @@ package natsd_test
 
 import (
 	"errors"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
@@ -85,6 +88,55 @@ func TestEmbedded(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// externalServer is a NATS server of its own in dir, on a port that it keeps.
+func externalServer(t *testing.T, dir string, port int) *server.Server {
+	t.Helper()
+	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: port, JetStream: true, StoreDir: dir, NoSigs: true, NoLog: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Start()
+	t.Cleanup(func() {
+		s.Shutdown()
+		s.WaitForShutdown()
+	})
+	if !s.ReadyForConnections(patience) {
+		t.Fatal("it does not start")
+	}
+	return s
+}
+
+const patience = 20 * time.Second
+
+// An external server that has gone is away, and comes back.
+func TestExternalServerThatIsAway(t *testing.T) {
+	dir := t.TempDir()
+	first := externalServer(t, dir, server.RANDOM_PORT)
+	address, _ := first.Addr().(*net.TCPAddr)
+	s := open(t, natsd.Config{NATS: natsd.External{URL: "nats://" + address.String()}})
+	if err := s.Away(); err != nil {
+		t.Error(err)
+	}
+	_, life := s.Link()
+	first.Shutdown()
+	select {
+	case <-life.Done():
+	case <-time.After(patience):
+		t.Fatal("its end is not noticed")
+	}
+	if err := s.Away(); !errors.Is(err, natsd.ErrLost) {
+		t.Errorf("got %v", err)
+	}
+	first.WaitForShutdown()
+	externalServer(t, dir, address.Port)
+	for end := time.Now().Add(patience); s.Away() != nil; {
+		if time.Now().After(end) {
+			t.Fatal("it does not come back")
+		}
+		<-time.After(time.Millisecond)
 	}
 }
 

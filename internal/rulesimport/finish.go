@@ -48,6 +48,7 @@ func (im *importer) finish(r rule) finished {
 	f.actions()
 	switch {
 	case f.failed:
+		f.statement()
 	case c.SQL == "":
 		f.wrong("sql", r.at, "the rule has none", "write SELECT * FROM 'TOPIC/FILTER'")
 	default:
@@ -80,10 +81,33 @@ func (f *finishing) actions() {
 	}
 }
 
+// statement looks at the statement of a rule that is wrong elsewhere, so that everything
+// is said at once.
+func (f *finishing) statement() {
+	at, ok := f.places["sql"]
+	if !ok || f.out.config.SQL == "" {
+		return
+	}
+	_, err := sql.Compile(f.out.config.SQL, f.out.config.Version)
+	if s, ok := errors.AsType[*sql.Error](err); ok {
+		problem, remedy := inText(s)
+		f.wrong("sql", at, problem, remedy)
+	}
+}
+
+// inText says what is wrong at a place of a text.
+func inText(s *sql.Error) (problem, remedy string) {
+	return fmt.Sprintf("%s (line %d, column %d of the text)", s.Message, s.Line, s.Column), "correct it"
+}
+
 // compile refuses here and now what the configuration would be refused for.
 func (f *finishing) compile() {
-	_, err := bridge.Compile([]bridge.RuleConfig{f.out.config}, nil)
+	c := &f.out.config
+	_, err := bridge.Compile([]bridge.RuleConfig{*c}, nil)
 	if err == nil {
+		if _, lacks := sql.Compile(c.SQL, c.Version, sql.NoDescriptors); lacks != nil {
+			f.warn(f.places["sql"], "rule "+c.Name+": decode() of protobuf needs the descriptors that AWS reads from S3", "name a folder in rules.descriptors, and put them there as BUCKET/KEY")
+		}
 		return
 	}
 	var wrong bridge.RuleErrors
@@ -94,7 +118,7 @@ func (f *finishing) compile() {
 	for _, e := range wrong {
 		problem, remedy := e.Problem, e.Remedy
 		if s, ok := errors.AsType[*sql.Error](e.Err); ok {
-			problem, remedy = fmt.Sprintf("%s (line %d, column %d of the text)", s.Message, s.Line, s.Column), "correct it"
+			problem, remedy = inText(s)
 		}
 		at, ok := f.places[e.Path]
 		if !ok {

@@ -170,6 +170,19 @@ func TestMacros(t *testing.T) {
 	}
 }
 
+// TestDescriptors warns of what a rule needs besides.
+func TestDescriptors(t *testing.T) {
+	t.Parallel()
+	text := `{"ruleName":"a","sql":"SELECT decode(*, 'proto', 'b', 'k', 'f', 'M') AS m FROM 'a'","awsIotSqlVersion":"2016-03-23","actions":[]}`
+	r, err := rulesimport.Import([]rulesimport.File{{Name: "f", Data: []byte(text)}}, rulesimport.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Warnings) != 1 || !strings.Contains(r.Warnings[0].Remedy, "rules.descriptors") {
+		t.Errorf("got %v", r.Warnings)
+	}
+}
+
 // TestStream reads what several calls of the AWS CLI write one behind the other, in
 // JSON and in YAML.
 func TestStream(t *testing.T) {

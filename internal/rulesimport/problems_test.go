@@ -62,6 +62,15 @@ var problems = []struct{ name, text, want string }{
 			"f:9:13: rule R: actions[1]: http.enableBatching: batches are not supported: set it to false: every message is a request of its own; take it out, or leave it out with --skip-unsupported\n" +
 			"f:10:23: rule R: errorAction: topicwire has no action sqs; take it out, or leave it out with --skip-unsupported",
 	},
+	{
+		"an action and the statement", cfn("Sql: SELECT uper(a) FROM 'a'\nActions: [{S3: {BucketName: b}}]", ""),
+		"f:7:20: rule R: actions[0]: topicwire has no action s3; take it out, or leave it out with --skip-unsupported\n" +
+			"f:6:14: rule R: sql: unknown function uper(): did you mean upper()? (line 1, column 8 of the text); correct it",
+	},
+	{
+		"a function's condition", "service: s\nprovider: {name: aws}\nfunctions:\n  f: {condition: C, events: [{iot: {sql: SELECT * FROM 'a'}}]}\nresources: {Conditions: {C: !Equals [!Ref Stage, prod]}, Parameters: {Stage: {Type: String}}}",
+		"f:5:38: rule of function f: condition C: Stage has no value; give --param Stage=VALUE",
+	},
 	{"two actions in one", cfn("Sql: SELECT * FROM 'a'\nActions: [{S3: {}, Sqs: {}}]", ""), "f:7:19: rule R: actions[0]: an action is an object with one key, its kind; write one action an object"},
 	{"unknown key", cfn("Sql: SELECT * FROM 'a'\nSq: 1", ""), "f:7:9: rule R: there is no sq here; remove it"},
 	{"unknown property", cfn("Sql: SELECT * FROM 'a'", "      RulName: x\n      Tags: [{Key: a, Value: b}]"), "f:7:7: rule R: a topic rule has no property RulName; correct its name, or remove it"},

@@ -102,6 +102,17 @@ func (s *serverlessFile) function(key, n *node) {
 		}
 		return
 	}
+	if c := n.get("condition"); c.kind == scalarKind && n.path("events").given() {
+		holds, unknown := s.template.condition(c, c.text)
+		if unknown != nil {
+			s.missing("of function "+key.text, "condition "+c.text, unknown.wants)
+			return
+		}
+		if !holds {
+			s.warn(key, "what calls the function "+key.text+" is left out: its condition "+c.text+" does not hold", "")
+			return
+		}
+	}
 	events := n.get("events")
 	f := s.declare(key.text, key, s.settings(key, n))
 	number := 0

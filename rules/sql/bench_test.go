@@ -85,6 +85,14 @@ func BenchmarkNestedQuery(b *testing.B) {
 		`{"e":[{"n":"temperature","u":"Cel","t":1234,"v":22.5},{"n":"light","u":"lm","t":1235,"v":135},{"n":"acidity","u":"pH","t":1235,"v":7}]}`, true)
 }
 
+func BenchmarkZone(b *testing.B) {
+	benchmark(b, `SELECT time_to_epoch(at, 'yyyy-MM-dd HH:mm VV') AS ts FROM 'a'`, `{"at":"2020-03-15 10:20 Europe/Berlin"}`, true)
+}
+
+func BenchmarkRegexp(b *testing.B) {
+	benchmark(b, `SELECT regexp_substr(deviceId, '-([0-9]+)-') AS n FROM 'a' WHERE regexp_matches(deviceId, '^sensor-.*')`, telemetry, true)
+}
+
 func BenchmarkCompile(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {

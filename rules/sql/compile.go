@@ -1,8 +1,10 @@
 package sql
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 )
 
 // evaluate computes a compiled expression. It never returns an error: a failure
@@ -33,17 +35,23 @@ type compiler struct {
 	outside   bool   // something outside is called
 	used      bool   // a variable is used
 	folded    int    // the work that constant expressions took
+	nodes     int    // how many expressions have been compiled, those in nested queries counted more
 	watch     *watch // notes what every expression gives; nil but for Explain
 	err       *Error
 	warnings  []*Error
 }
 
-// Option is a choice where AWS's documents contradict themselves.
+// Option is a choice of how a statement is compiled. The templates of a program share
+// it.
 type Option uint8
 
-// DecimalDivision makes 7/2 3.5 and not 3: AWS's table of operators says that two Ints
-// give an Int, and an example of its own does not. The templates of a program share it.
-const DecimalDivision Option = 1
+const (
+	// DecimalDivision makes 7/2 3.5 and not 3: AWS's table of operators says that two
+	// Ints give an Int, and an example of its own does not.
+	DecimalDivision Option = iota + 1
+	// NoDescriptors refuses decode(..., 'proto', ...): the Env has no descriptors.
+	NoDescriptors
+)
 
 // Compile checks a statement and prepares it to run. The error is an *Error with the
 // place of the first thing that is wrong.
@@ -96,6 +104,9 @@ func (c *compiler) statement(s *statement) *Program {
 	c.where(p, s.where)
 	c.output(p, &s.query)
 	p.names = c.variables
+	slices.SortStableFunc(c.warnings, func(a, b *Error) int {
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+	})
 	p.pure, p.warnings = !c.outside, c.warnings
 	return p
 }
@@ -164,6 +175,7 @@ func mirrored(op operator) operator {
 
 // expr compiles an expression.
 func (c *compiler) expr(e expr) code {
+	c.nodes += 1 + len(c.aliases)
 	x := c.node(e)
 	if c.watch != nil {
 		return c.watch.watched(e, x)

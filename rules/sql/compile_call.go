@@ -2,7 +2,6 @@ package sql
 
 import (
 	"fmt"
-	"strings"
 )
 
 // call compiles the call of a function.
@@ -10,7 +9,7 @@ func (c *compiler) call(e *call) code {
 	f, ok := lookupFunction(e.name)
 	switch {
 	case !ok:
-		c.failUnknown(e)
+		c.fail(e.at, "%v", errNoFunction(e.name))
 		return fixed(undefined)
 	case f.Since != "" && !c.version.modern():
 		c.modern(e.at, f.Name+"()")
@@ -42,23 +41,6 @@ func (c *compiler) call(e *call) code {
 		}
 	}
 	return c.invoke(e, f, c.args(e, f))
-}
-
-func (c *compiler) failUnknown(e *call) {
-	if what, ok := unavailable(e.name); ok {
-		c.fail(e.at, "%s() is not available: topicwire does not reach %s", strings.ToLower(e.name), what)
-		return
-	}
-	var names []string
-	for i := range functions {
-		names = append(names, functions[i].Name)
-	}
-	name := shorten(e.name, 60)
-	if n, ok := nearest(e.name, names); ok {
-		c.fail(e.at, "unknown function %s(): did you mean %s()?", name, n)
-		return
-	}
-	c.fail(e.at, "unknown function %s(): `topicwire rules functions` lists them", name)
 }
 
 // arity says how many arguments a function takes.

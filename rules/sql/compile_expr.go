@@ -96,7 +96,7 @@ func (c *compiler) variable(e *variable) code {
 // inside out: the query's alias, the element's keys, and last the payload.
 func (c *compiler) path(e *path) code {
 	first, rest := e.names[0], e.names[1:]
-	base := func(in *Input) value { return in.payload.lookup(first, in.whole) }
+	base := func(in *Input) value { return in.lookup(first) }
 	if len(c.aliases) > 0 {
 		base = func(in *Input) value {
 			for i := len(in.scopes) - 1; i >= 0; i-- {
@@ -108,7 +108,7 @@ func (c *compiler) path(e *path) code {
 					return v
 				}
 			}
-			return in.payload.lookup(first, in.whole)
+			return in.lookup(first)
 		}
 	}
 	switch len(rest) {
@@ -165,7 +165,7 @@ func (c *compiler) unary(e *unary) code {
 	switch e.op {
 	case opMinus:
 		run = func(in *Input) value {
-			if v := toNumber(x.run(in)); v.defined() {
+			if v := in.number(x.run(in)); v.defined() {
 				return negate(v)
 			}
 			return undefined
@@ -176,7 +176,7 @@ func (c *compiler) unary(e *unary) code {
 			return fixed(v)
 		}
 	case opPlus:
-		run = func(in *Input) value { return toNumber(x.run(in)) }
+		run = func(in *Input) value { return plain(in.number(x.run(in))) }
 	default: // NOT, which run is already
 	}
 	return c.fold(e.at, run, e.op.String()+" of "+x.value.kind.String(), x)
@@ -192,15 +192,15 @@ func (c *compiler) binary(e *binary) code {
 	case opEqual, opNotEqual:
 		run = func(in *Input) value { return in.equality(op, l.run(in), r.run(in)) }
 	case opLess, opLessEqual, opGreater, opGreaterEqual:
-		run = func(in *Input) value { return compare(op, l.run(in), r.run(in)) }
+		run = func(in *Input) value { return in.compare(op, l.run(in), r.run(in)) }
 	case opIn:
 		run = func(in *Input) value { return in.among(l.run(in), r.run(in)) }
 	case opPlus:
 		run = func(in *Input) value { return in.plus(l.run(in), r.run(in)) }
 	default:
-		run = func(in *Input) value { return arithmetic(op, l.run(in), r.run(in)) }
+		run = func(in *Input) value { return in.arithmetic(op, l.run(in), r.run(in)) }
 		if op == opDivide && slices.Contains(c.options, DecimalDivision) {
-			run = func(in *Input) value { return quotient(l.run(in), r.run(in)) }
+			run = func(in *Input) value { return in.quotient(l.run(in), r.run(in)) }
 		}
 	}
 	if l.fixed && r.fixed {

@@ -109,15 +109,23 @@ func (in *Input) nested(o *object, key string, way []string, v value) value {
 func (c *compiler) query(e *query) code {
 	c.modern(e.at, "a nested query")
 	from := c.expr(e.from)
+	if k := from.value.kind; from.fixed && from.value.defined() && k != kindArray && k != kindObject {
+		c.warn(e.from.position(), "a nested query looks into an Array or an Object, in this %s it finds nothing", k)
+	}
 	c.aliases = append(c.aliases, e.alias)
 	defer func() { c.aliases = c.aliases[:len(c.aliases)-1] }()
 
+	before := c.nodes
 	row := c.row(&e.what)
 	where := fixed(yes)
 	if e.where != nil {
 		where = c.expr(e.where)
 	}
+	work := 64 + c.nodes - before // of one element, besides what its expressions charge
 	one := func(in *Input, item value) (v value, ok bool) {
+		if !in.spend(work) {
+			return undefined, false
+		}
 		in.scopes = append(in.scopes, scope{e.alias, item})
 		if toBoolean(where.run(in)).isTrue() {
 			v = row(in)
@@ -156,7 +164,7 @@ func (in *Input) query(from value, one func(*Input, value) (value, bool)) value 
 		return v
 	case kindArray:
 		rows := []value{}
-		for w := newWalk(from, in.whole); w.next() && in.spend(64); {
+		for w := newWalk(from, in.whole); in.err == nil && w.next(); {
 			if v, ok := one(in, w.item); ok {
 				rows = append(rows, v)
 			}
@@ -173,7 +181,7 @@ func (in *Input) exists(from value, one func(*Input, value) (value, bool)) value
 		_, ok := one(in, from)
 		return boolean(ok)
 	case kindArray:
-		for w := newWalk(from, in.whole); w.next() && in.spend(64); {
+		for w := newWalk(from, in.whole); in.err == nil && w.next(); {
 			if _, ok := one(in, w.item); ok {
 				return yes
 			}

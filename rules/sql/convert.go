@@ -28,6 +28,26 @@ func toNumber(v value) value {
 	return undefined
 }
 
+// number converts to a number as toNumber does, and charges the run for reading it.
+func (in *Input) number(v value) value {
+	switch {
+	case v.small():
+		return v
+	case (v.kind == kindString || v.isNumber()) && !in.spend(16+min(len(v.s), maxNumber)/4):
+		return undefined
+	}
+	return toNumber(v)
+}
+
+// plain is a number as something gives it that calculates: an Int without the text it
+// had.
+func plain(v value) value {
+	if v.kind == kindInt {
+		v.s = ""
+	}
+	return v
+}
+
 // toInt converts to an Int by the given rounding; Undefined if it does not fit in an
 // int64, which no index or bit pattern needs.
 func toInt(v value, how rounding) (int64, bool) {

@@ -68,6 +68,9 @@ func snippet(line []rune, column int) string {
 // nearest finds the candidate that is so close to word that it was probably meant.
 func nearest(word string, candidates []string) (string, bool) {
 	best, distance := "", len(word)/3+2
+	if len(word) > maxMeant {
+		return "", false
+	}
 	for _, c := range candidates {
 		if d := editDistance(strings.ToLower(word), strings.ToLower(c), distance); d < distance {
 			best, distance = c, d

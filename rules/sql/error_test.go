@@ -83,6 +83,9 @@ func TestWarnings(t *testing.T) {
 		{"SELECT encode(*, 'hex') FROM 't'", "", "1:18: encode() knows the scheme 'base64'; with any other it is always Undefined"},
 		{"SELECT get_mqtt_property('x') FROM 't'", "", "1:26: get_mqtt_property() knows content_type, format_indicator, response_topic and correlation_data; any other name is always Undefined"},
 		{"SELECT topic(1), topic(2) FROM 't'", "", "1:18: the key topic stands twice: the later one counts; name them with AS"},
+		{"SELECT (SELECT a FROM 'b/c') AS x FROM 't'", "", "1:23: a nested query looks into an Array or an Object, in this String it finds nothing"},
+		{"SELECT EXISTS (SELECT a FROM 5) AS x FROM 't'", "", "1:30: a nested query looks into an Array or an Object, in this Int it finds nothing"},
+		{"SELECT regexp_matches(a, 'a{') FROM 't'", "", "1:26: the regular expression is not valid: it has a { that begins no repetition; write \\{ for the character, so the result is always Undefined"},
 		{"SELECT a FROM 't' WHERE 1 = 2", "", "1:25: the condition is never true: no message will pass"},
 	} {
 		p, err := sql.Compile(c.statement, c.version)

@@ -61,7 +61,7 @@ func (w *watch) watched(e expr, x code) code {
 // variables. It compiles the statement again: it is for people, not for traffic.
 func (p *Program) Explain(ctx context.Context, in *Input) *Explanation {
 	w := &watch{values: map[expr]value{}}
-	c := &compiler{version: p.version, variables: map[string]int{}, watch: w}
+	c := &compiler{version: p.version, variables: map[string]int{}, options: p.options, watch: w}
 	q := c.statement(p.parsed) //nolint:contextcheck // what is constant is computed apart from any message
 	for i := range q.where {
 		q.where[i].key = "" // no short cuts

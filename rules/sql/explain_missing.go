@@ -1,8 +1,11 @@
 package sql
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 )
 
 // below are the expressions that one is made of. What a nested query does to every
@@ -67,7 +70,7 @@ func (t *teller) missing(way *path) string {
 	case t.payload.text == "":
 		return "the payload is empty"
 	case !v.defined():
-		return "the payload is not JSON"
+		return "the payload is not JSON: " + notJSON(t.payload.text)
 	}
 	where := "the payload"
 	for i, name := range way.names {
@@ -85,6 +88,18 @@ func (t *teller) missing(way *path) string {
 		v, where = next, strings.Join(way.names[:i+1], ".")
 	}
 	return ""
+}
+
+// notJSON says what is wrong with a text that is not JSON.
+func notJSON(s string) string {
+	if !utf8.ValidString(s) {
+		return "it is not UTF-8"
+	}
+	var raw json.RawMessage
+	if wrong, ok := errors.AsType[*json.SyntaxError](json.Unmarshal([]byte(s), &raw)); ok {
+		return fmt.Sprintf("%v, at byte %d", wrong, wrong.Offset)
+	}
+	return fmt.Sprintf("it is nested more than %d deep", maxPayloadDepth)
 }
 
 // keys are the first keys of an object.

@@ -57,7 +57,10 @@ func TestExplainWhere(t *testing.T) {
 		{"a.b.c = 1", `{"a":{"b":"x"}}`, []string{"a.b.c = 1 = Undefined ", " a.b.c = Undefined (a.b is of type String and has no members)"}},
 		{"a.b = 1", `{"a":{}}`, []string{"a.b = 1 = Undefined ", ` a.b = Undefined (a has no "b")`}},
 		{"a = 1", "", []string{"a = 1 = Undefined ", " a = Undefined (the payload is empty)"}},
-		{"a = 1", "x", []string{"a = 1 = Undefined ", " a = Undefined (the payload is not JSON)"}},
+		{"a = 1", "x", []string{"a = 1 = Undefined ", " a = Undefined (the payload is not JSON: invalid character 'x' looking for beginning of value, at byte 1)"}},
+		{"a = 1", `{"a":`, []string{"a = 1 = Undefined ", " a = Undefined (the payload is not JSON: unexpected end of JSON input, at byte 5)"}},
+		{"a = 1", "{\"a\":\"\xff\"}", []string{"a = 1 = Undefined ", " a = Undefined (the payload is not JSON: it is not UTF-8)"}},
+		{"a = 1", strings.Repeat("[", 600) + strings.Repeat("]", 600), []string{"a = 1 = Undefined ", " a = Undefined (the payload is not JSON: it is nested more than 512 deep)"}},
 		{"a = 1", "[1]", []string{"a = 1 = Undefined ", " a = Undefined (the payload is of type Array and has no members)"}},
 		{"NOT isNull(a)", `{"a":null}`, []string{"NOT isNull(a) = Boolean false", " isNull(a) = Boolean true", "  a = Null null"}},
 		{"CASE a WHEN 1 THEN b WHEN 2 THEN c ELSE d END", `{"a":1,"b":true}`, []string{
@@ -153,5 +156,27 @@ func TestExplainAgreesWithRun(t *testing.T) {
 			}
 			in.Release()
 		}
+	}
+}
+
+// An explanation divides as the statement does.
+func TestExplainWithOptions(t *testing.T) {
+	p, err := sql.Compile("SELECT n / 2 AS half FROM 't' WHERE n / 2 > 3", "", sql.DecimalDivision)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := sql.NewInput(published("t", `{"n":7}`), world{})
+	defer in.Release()
+	if x := p.Explain(context.Background(), in); string(x.Output) != `{"half":3.5}` || x.Err != nil {
+		t.Errorf("got %s, %v", x.Output, x.Err)
+	}
+}
+
+// A key that is nearly as long as the payload is not compared letter by letter.
+func TestExplainLongNames(t *testing.T) {
+	name := strings.Repeat("n", 100_000)
+	x := explain(t, "SELECT 1 AS a FROM 't' WHERE "+name+"a = 1", `{"`+name+`b":1}`, world{})
+	if x.Matched || !strings.HasPrefix(x.Where.Parts[0].Note, "the payload has no") {
+		t.Errorf("got %v, %.100s", x.Matched, x.Where.Parts[0].Note)
 	}
 }

@@ -1,6 +1,7 @@
 package sql
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -48,6 +49,31 @@ const (
 
 // Functions lists the functions by name.
 func Functions() []Function { return slices.Clone(functions) }
+
+// FindFunction gives a function by its name, in upper or lower case. The error is what
+// a statement that calls it is refused with.
+func FindFunction(name string) (Function, error) {
+	if f, ok := lookupFunction(name); ok {
+		return *f, nil
+	}
+	return Function{}, errNoFunction(name)
+}
+
+// errNoFunction says why there is no function of that name, or which was meant.
+func errNoFunction(name string) error {
+	if what, ok := unavailable(name); ok {
+		return fmt.Errorf("%s() is not available: topicwire does not reach %s", strings.ToLower(name), what) //nolint:err113 // the text is for a person
+	}
+	var names []string
+	for _, f := range functions {
+		names = append(names, f.Name)
+	}
+	short := shorten(name, 60)
+	if n, ok := nearest(name, names); ok {
+		return fmt.Errorf("unknown function %s(): did you mean %s()?", short, n) //nolint:err113 // the text is for a person
+	}
+	return fmt.Errorf("unknown function %s(): `topicwire rules functions` lists them", short) //nolint:err113 // the text is for a person
+}
 
 // functions is the table. It is never changed.
 var functions = sortedFunctions(
@@ -99,7 +125,7 @@ func (in *Input) convert(v value, p param) value {
 	case p == anything:
 		return v
 	case p == numberArg:
-		return toNumber(v)
+		return in.number(v)
 	case v.kind == kindString:
 		in.spend(1 + len(v.s)/16)
 		if v.form == formEscaped {
@@ -107,7 +133,7 @@ func (in *Input) convert(v value, p param) value {
 		}
 		return v
 	case p == textArg:
-		if s, ok := in.toText(v); ok {
+		if s, ok := in.toText(v); ok && in.spend(1+len(s)/16) {
 			return text(s)
 		}
 	}

@@ -61,11 +61,11 @@ func collectionFunctions() []Function {
 func (in *Input) get(c, k value) value {
 	switch c.kind {
 	case kindArray:
-		if i, ok := toInt(k, towardsZero); ok && in.spend(1+len(c.s)/16) {
+		if i, ok := toInt(in.number(k), towardsZero); ok && in.spend(1+len(c.s)/16) {
 			return element(c, i, in.whole)
 		}
 	case kindString:
-		if i, ok := toInt(k, towardsZero); ok && in.spend(1+len(c.s)/16) {
+		if i, ok := toInt(in.number(k), towardsZero); ok && in.spend(1+len(c.s)/16) {
 			return character(c.content(), i)
 		}
 	case kindObject:

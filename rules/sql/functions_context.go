@@ -66,7 +66,7 @@ func contextFunctions() []Function {
 			Name: "newuuid", Signature: "newuuid()", Text: "A new random UUID, version 4.",
 			Examples: []Example{{"length(newuuid())", "36"}, {"newuuid() = newuuid()", "false"}, {"newuuid(1)", ""}},
 			context:  true,
-			call:     func(*Input, []value, *memo) value { return text(message.NewID()) },
+			call:     func(in *Input, _ []value, _ *memo) value { return in.makeText(message.NewID()) },
 		},
 		{
 			Name: "get_mqtt_property", Signature: "get_mqtt_property(name)",

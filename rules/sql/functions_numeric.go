@@ -20,7 +20,7 @@ func numericFunctions() []Function {
 				if compareNumbers(a[0], integer(0)) < 0 {
 					return negate(a[0])
 				}
-				return a[0]
+				return plain(a[0])
 			},
 		},
 		double("acos", "The inverse cosine of a number between -1 and 1, in radians.", math.Acos,
@@ -33,7 +33,7 @@ func numericFunctions() []Function {
 			Name: "atan2", Signature: "atan2(y, x)", Text: "The angle, in radians, between the positive x-axis and the point (x, y).",
 			Examples: []Example{{"atan2(1, 0)", "1.5707963267948966"}, {"atan2('0', 1)", "0.0"}, {"atan2(1, [])", ""}},
 			min:      2, max: 2, params: one,
-			call: func(_ *Input, a []value, _ *memo) value { return fromDouble(math.Atan2(a[0].double(), a[1].double())) },
+			call: func(in *Input, a []value, _ *memo) value { return in.double(math.Atan2(a[0].double(), a[1].double())) },
 		},
 		double("cos", "The cosine of an angle in radians.", math.Cos,
 			Example{"cos(0)", "1.0"}, Example{"cos('0')", "1.0"}, Example{"cos(true)", ""}),
@@ -59,7 +59,7 @@ func numericFunctions() []Function {
 			Name: "power", Signature: "power(base, exponent)", Text: "The base to the power of the exponent, in double precision.",
 			Examples: []Example{{"power(2, 5)", "32.0"}, {"power('9', 0.5)", "3.0"}, {"power(-1, 0.5)", ""}},
 			min:      2, max: 2, params: one,
-			call: func(_ *Input, a []value, _ *memo) value { return fromDouble(math.Pow(a[0].double(), a[1].double())) },
+			call: func(in *Input, a []value, _ *memo) value { return in.double(math.Pow(a[0].double(), a[1].double())) },
 		},
 		round("ceil", "The number rounded up to an Int.", up,
 			Example{"ceil(1.2)", "2"}, Example{"ceil(-1.2)", "-1"}, Example{"ceil('1.2')", "2"}, Example{"ceil(true)", ""}),
@@ -96,7 +96,7 @@ func numericFunctions() []Function {
 			Name: "rand", Signature: "rand()", Text: "A random number of at least 0 and below 1.",
 			Examples: []Example{{"rand() < 1", "true"}, {"rand() >= 0", "true"}, {"rand(1)", ""}},
 			context:  true,
-			call:     func(*Input, []value, *memo) value { return fromDouble(rand.Float64()) }, //nolint:gosec // no secret depends on it
+			call:     func(in *Input, _ []value, _ *memo) value { return in.double(rand.Float64()) }, //nolint:gosec // no secret depends on it
 		},
 		{
 			Name: "nanvl", Signature: "nanvl(value, default)", Text: "The value, or the default if the value is Undefined, Null or no number that can be written.",
@@ -117,8 +117,14 @@ func double(name, does string, f func(float64) float64, examples ...Example) Fun
 	return Function{
 		Name: name, Signature: name + "(number)", Text: does, Examples: examples,
 		min: 1, max: 1, params: []param{numberArg},
-		call: func(_ *Input, a []value, _ *memo) value { return fromDouble(f(a[0].double())) },
+		call: func(in *Input, a []value, _ *memo) value { return in.double(f(a[0].double())) },
 	}
+}
+
+// double gives the result of a function of double precision, and charges the run for it.
+func (in *Input) double(f float64) value {
+	in.spend(longSum)
+	return fromDouble(f)
 }
 
 // positive keeps a logarithm from zero and below.
@@ -153,7 +159,7 @@ func modulo(name string) Function {
 		Name: name, Signature: name + "(a, b)", Text: "What is left of a after dividing by b, with the sign of a, as a % b.",
 		Examples: []Example{{name + "(8, 3)", "2"}, {name + "(-7.5, '2')", "-1.5"}, {name + "(8, 0)", ""}},
 		min:      2, max: 2, params: []param{numberArg},
-		call: func(_ *Input, a []value, _ *memo) value { return remainder(a[0], a[1]) },
+		call: func(in *Input, a []value, _ *memo) value { return in.remainder(a[0], a[1]) },
 	}
 }
 

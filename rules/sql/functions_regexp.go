@@ -3,13 +3,15 @@ package sql
 import (
 	"regexp"
 	"strings"
+	"unicode/utf8"
 )
 
-// regexpFunctions use regular expressions. AWS has Java's dialect, here it is RE2's
-// (https://github.com/google/re2/wiki/Syntax), which is the same but for look-around,
-// back-references and possessive quantifiers. A literal pattern that needs those is
+// regexpFunctions use regular expressions. AWS has Java's dialect; here RE2 runs it
+// (https://github.com/google/re2/wiki/Syntax), which has no look-around, no
+// back-references and no possessive quantifiers. A literal pattern that needs those is
 // refused; a pattern that comes from a message and needs them, and any pattern that
-// is wrong in both dialects, gives Undefined.
+// Java refuses, gives Undefined. What else the two read differently, [javaPattern]
+// rewrites.
 func regexpFunctions() []Function {
 	lint := func(arg int, v value) (string, bool) {
 		if arg != 1 || v.kind != kindString {
@@ -35,7 +37,11 @@ func regexpFunctions() []Function {
 				if re == nil || !in.spendMatch(re, len(a[0].s)) {
 					return undefined
 				}
-				return boolean(re.MatchString(a[0].s))
+				found := re.MatchString(a[0].s)
+				if line, ok := re.line(a[0].s); ok && !found && in.spendMatch(re, len(line)) {
+					found = re.MatchString(line)
+				}
+				return boolean(found)
 			},
 		},
 		{
@@ -56,6 +62,11 @@ func regexpFunctions() []Function {
 					return undefined
 				}
 				at := re.FindStringIndex(a[0].s)
+				if line, ok := re.line(a[0].s); ok && in.spendMatch(re, len(line)) {
+					if short := re.FindStringIndex(line); at == nil || short != nil && re.prefers(short, at) {
+						at = short
+					}
+				}
 				if at == nil {
 					return undefined
 				}
@@ -71,6 +82,20 @@ func (in *Input) spendMatch(re *pattern, n int) bool {
 	return in.spend(64 + n*(8+re.size)/8)
 }
 
+// line gives a text without the line end behind it, before which Java's $ looks too;
+// ok is false if it makes no difference.
+func (re *pattern) line(s string) (line string, ok bool) {
+	if !re.ends {
+		return s, false
+	}
+	for _, end := range []string{"\r\n", "\n", "\r", "\u0085", "\u2028", "\u2029"} {
+		if line, ok = strings.CutSuffix(s, end); ok {
+			return line, true
+		}
+	}
+	return s, false
+}
+
 // regexpReplace replaces every match, one by one, so that a pattern which looks at
 // the whole rest for every match runs into the limit and not into the night.
 func (in *Input) regexpReplace(re *pattern, s, by string) value {
@@ -81,9 +106,13 @@ func (in *Input) regexpReplace(re *pattern, s, by string) value {
 	if !ok {
 		return undefined
 	}
+	found := in.matches(re, s)
+	if line, ok := re.line(s); ok {
+		found = re.merged(found, in.matches(re, line))
+	}
 	var b strings.Builder
 	from := 0
-	for _, at := range in.matches(re, s) {
+	for _, at := range found {
 		b.WriteString(s[from:at[0]])
 		for _, p := range parts {
 			if p.group < 0 {
@@ -105,6 +134,35 @@ func (in *Input) regexpReplace(re *pattern, s, by string) value {
 	return in.makeText(b.String())
 }
 
+// prefers reports whether a match that ends before the last line end comes before one
+// in the whole text: the earlier one does; of two in one place the shorter one, if the
+// pattern takes as little as it can.
+func (re *pattern) prefers(short, whole []int) bool {
+	return short[0] < whole[0] || short[0] == whole[0] && re.lazy
+}
+
+// merged puts the matches in a text, and those in it without the line end behind it, in
+// their order. Where they overlap one is preferred.
+func (re *pattern) merged(whole, line [][]int) [][]int {
+	var all [][]int
+	end, empty := -1, -1 // where the last match ended, and the last one of nothing was
+	for len(whole) > 0 || len(line) > 0 {
+		from := &whole
+		if len(whole) == 0 || len(line) > 0 && re.prefers(line[0], whole[0]) {
+			from = &line
+		}
+		at := (*from)[0]
+		*from = (*from)[1:]
+		if at[0] < end || at[0] == empty {
+			continue
+		}
+		if all, end = append(all, at), at[1]; at[0] == end {
+			empty = end
+		}
+	}
+	return all
+}
+
 // matches finds all matches, a few at first and then more. Each may have looked at the
 // whole rest of the text, and is charged as if it had.
 func (in *Input) matches(re *pattern, s string) [][]int {
@@ -113,14 +171,50 @@ func (in *Input) matches(re *pattern, s string) [][]int {
 			return nil
 		}
 		found := re.FindAllStringSubmatchIndex(s, n)
-		if !in.spend(2*len(found)*len(s)*(128+re.size)/128) || len(found) < n {
-			return found
+		cost := 2 * len(found) * len(s) * (128 + re.size) / 128
+		if re.again != nil {
+			cost *= 2
+		}
+		if !in.spend(cost) {
+			return nil
+		}
+		if len(found) < n {
+			return re.withEmpty(found, s)
 		}
 		if err := in.ctx.Err(); err != nil {
 			in.fail(err)
 			return nil
 		}
 	}
+}
+
+// withEmpty adds the empty matches right behind other matches. For Java they count, Go
+// leaves them out.
+func (re *pattern) withEmpty(found [][]int, s string) [][]int {
+	if re.again == nil {
+		return found
+	}
+	var all [][]int
+	for i, at := range found {
+		all = append(all, at)
+		end := at[1]
+		if at[0] == end || i+1 < len(found) && found[i+1][0] == end {
+			continue
+		}
+		_, size := utf8.DecodeLastRuneInString(s[:end])
+		empty := re.again.FindStringSubmatchIndex(s[end-size:])
+		if empty == nil || empty[1] != size {
+			continue
+		}
+		for j := range empty {
+			if empty[j] >= 0 {
+				empty[j] += end - size
+			}
+		}
+		empty[0] = end
+		all = append(all, empty)
+	}
+	return all
 }
 
 // piece is a part of a replacement: text, or a group of the match.

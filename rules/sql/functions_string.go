@@ -3,6 +3,9 @@ package sql
 import (
 	"strings"
 	"unicode/utf8"
+
+	"golang.org/x/text/cases"
+	"golang.org/x/text/language"
 )
 
 // stringFunctions work on Strings. Other values are converted to one; Null and
@@ -10,10 +13,12 @@ import (
 func stringFunctions() []Function {
 	return []Function{
 		ofText("upper", "The text in upper case.", 1, func(in *Input, a []value) value {
-			return in.makeText(strings.ReplaceAll(strings.ToUpper(a[0].s), "ß", "SS")) // as Java does
+			return in.makeText(inCase(a[0].s, strings.ToUpper, cases.Upper))
 		},
 			Example{"upper('hello')", `"HELLO"`}, Example{"upper(true)", `"TRUE"`}, Example{"upper(null)", ""}),
-		ofText("lower", "The text in lower case.", 1, func(in *Input, a []value) value { return in.makeText(strings.ToLower(a[0].s)) },
+		ofText("lower", "The text in lower case.", 1, func(in *Input, a []value) value {
+			return in.makeText(inCase(a[0].s, strings.ToLower, cases.Lower))
+		},
 			Example{"lower('HELLO')", `"hello"`}, Example{`lower(["HELLO"])`, `"[\"hello\"]"`}, Example{"lower(null)", ""}),
 		since(ofText("length", "How many characters the text has.", 1,
 			func(_ *Input, a []value) value { return integer(int64(utf8.RuneCountInString(a[0].s))) },
@@ -77,6 +82,17 @@ func stringFunctions() []Function {
 			},
 		},
 	}
+}
+
+// inCase changes the case of a text as Java does: a letter may become several (ß is SS),
+// and a sigma at the end of a word has its own form. plain does the same for ASCII.
+func inCase(s string, plain func(string) string, full func(language.Tag, ...cases.Option) cases.Caser) string {
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			return full(language.Und).String(s)
+		}
+	}
+	return plain(s)
 }
 
 // ofText declares a function whose arguments are all converted to Strings.

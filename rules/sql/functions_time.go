@@ -2,7 +2,6 @@ package sql
 
 import (
 	"fmt"
-	"strings"
 	"time"
 	_ "time/tzdata" // zones must be known on a machine that has none installed
 )
@@ -34,7 +33,7 @@ func timeFunctions() []Function {
 					if _, err := jodaPattern(v.content()); err != nil {
 						return fmt.Sprintf("the time pattern is wrong, so the result is always Undefined: %v", err), false
 					}
-				case arg == 2 && v.kind == kindString && findZone(v.content()) == nil:
+				case arg == 2 && v.kind == kindString && jodaZone(v.content()) == nil:
 					return fmt.Sprintf("no time zone is called %s, so the result is always Undefined", quoted(shorten(v.content(), 60))), false
 				}
 				return "", false
@@ -54,12 +53,12 @@ func timeFunctions() []Function {
 			call: func(in *Input, a []value, m *memo) value {
 				p := recall(in, &m.form, a[1].s, func(s string) timeForm {
 					p, err := jdkPattern(s)
-					return timeForm{jdk: p, ok: err == nil}
+					return timeForm{jdk: p, ok: err == nil, zones: new(zoneCache)}
 				})
-				if !p.ok || len(a[0].s) > maxPattern {
+				if !p.ok || len(a[0].s) > maxPattern || !in.spend(16+2*len(p.jdk)) {
 					return undefined
 				}
-				ms, ok := p.jdk.parse(a[0].s)
+				ms, ok := p.jdk.parse(a[0].s, func(name string) *time.Location { return p.zones.find(in, name) })
 				if !ok {
 					return undefined
 				}
@@ -80,9 +79,10 @@ func timeFunctions() []Function {
 
 // timeForm is a time pattern made ready, of either kind.
 type timeForm struct {
-	joda []timeField
-	jdk  jdkForm
-	ok   bool
+	joda  []timeField
+	jdk   jdkForm
+	ok    bool
+	zones *zoneCache // of what jdk reads
 }
 
 // The times that can be written and read: the years 0 to 9999, with room for zones.
@@ -98,7 +98,7 @@ func parseTime(in *Input, a []value, m *memo) value {
 	}
 	zone := time.UTC
 	if len(a) > 2 {
-		if zone = recall(in, &m.zone, a[2].s, findZone); zone == nil {
+		if zone = recall(in, &m.zone, a[2].s, jodaZone); zone == nil {
 			return undefined
 		}
 	}
@@ -111,34 +111,4 @@ func parseTime(in *Input, a []value, m *memo) value {
 	}
 	var buf [64]byte
 	return in.makeText(string(formatJoda(buf[:0], p.joda, time.UnixMilli(ms).In(zone))))
-}
-
-// findZone gives a time zone by its name in the tz database or its offset, such as
-// +02:00; nil if there is none.
-func findZone(name string) *time.Location {
-	if name == "" || name == "Local" || len(name) > 64 {
-		return nil // Go takes these for UTC and the machine's own zone
-	}
-	if name[0] == '+' || name[0] == '-' {
-		seconds, rest, ok := parseOffset(name, offsetAny)
-		if !ok || rest != "" {
-			return nil
-		}
-		return time.FixedZone(name, seconds)
-	}
-	for _, prefix := range []string{"UTC", "GMT", "UT"} {
-		if rest, ok := strings.CutPrefix(name, prefix); ok && rest != "" && (rest[0] == '+' || rest[0] == '-') {
-			if seconds, left, ok := parseOffset(rest, offsetAny); ok && left == "" {
-				return time.FixedZone(name, seconds)
-			}
-		}
-	}
-	if name == "Z" {
-		return time.UTC
-	}
-	zone, err := time.LoadLocation(name)
-	if err != nil {
-		return nil
-	}
-	return zone
 }

@@ -46,7 +46,8 @@ type Input struct {
 	work      int   // how much work is left
 	scopes    []scope
 	stack     []value // arguments of the calls under way
-	buffer    []byte
+	buffer    []byte  // of the output under way
+	scratch   []byte  // of what is measured meanwhile
 }
 
 // scope is one element that a nested query looks at.
@@ -93,6 +94,9 @@ func (in *Input) Release() {
 	if cap(in.buffer) > keep {
 		in.buffer = nil
 	}
+	if cap(in.scratch) > keep {
+		in.scratch = nil
+	}
 	inputs.Put(in)
 }
 
@@ -112,10 +116,18 @@ func (in *Input) spend(units int) bool {
 }
 
 // fail ends the run with an error, unless get_or_default catches it, and is
-// Undefined.
+// Undefined. Nothing catches the end of the run's context.
 func (in *Input) fail(err error) value {
 	if in.err == nil {
-		in.err = err
+		in.err, in.fatal = err, in.ctx.Err() != nil
+	}
+	return undefined
+}
+
+// lookup gives a member of the payload.
+func (in *Input) lookup(name string) value {
+	if v := in.payload.lookup(name, in.whole); in.spend(1 + len(in.payload.members)/16) {
+		return v
 	}
 	return undefined
 }

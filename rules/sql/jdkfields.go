@@ -18,7 +18,7 @@ func (t *jdkTime) field(f timeField, reserve int, s string) (rest string, ok boo
 		if f.count > 2 {
 			return readName(s, f.count, &t.month, 1, monthNames())
 		}
-		return readNumber(s, f.count, 2, reserve, &t.month)
+		return readNumber(s, f.count, f.most(), reserve, &t.month)
 	case 'E', 'e':
 		return readName(s, max(f.count, 3), &t.weekday, 0, dayNames())
 	case 'Q', 'q':
@@ -26,25 +26,25 @@ func (t *jdkTime) field(f timeField, reserve int, s string) (rest string, ok boo
 	case 'a':
 		return readName(s, 4, &t.half, 0, []string{"AM", "PM"})
 	case 'D':
-		return readNumber(s, f.count, 3, reserve, &t.yearDay)
+		return readNumber(s, f.count, f.most(), reserve, &t.yearDay)
 	case 'd':
-		return readNumber(s, f.count, 2, reserve, &t.day)
+		return readNumber(s, f.count, f.most(), reserve, &t.day)
 	case 'H':
-		return readNumber(s, f.count, 2, reserve, &t.hour)
+		return readNumber(s, f.count, f.most(), reserve, &t.hour)
 	case 'k':
-		return readNumber(s, f.count, 2, reserve, &t.ofDay)
+		return readNumber(s, f.count, f.most(), reserve, &t.ofDay)
 	case 'h':
-		return readNumber(s, f.count, 2, reserve, &t.clock)
+		return readNumber(s, f.count, f.most(), reserve, &t.clock)
 	case 'K':
-		return readNumber(s, f.count, 2, reserve, &t.hourOfHalf)
+		return readNumber(s, f.count, f.most(), reserve, &t.hourOfHalf)
 	case 'm':
-		return readNumber(s, f.count, 2, reserve, &t.minute)
+		return readNumber(s, f.count, f.most(), reserve, &t.minute)
 	case 's':
-		return readNumber(s, f.count, 2, reserve, &t.second)
+		return readNumber(s, f.count, f.most(), reserve, &t.second)
 	case 'S':
 		return t.fraction(f.count, s)
 	case 'n':
-		return readNumber(s, f.count, 9, reserve, &t.nano)
+		return readNumber(s, f.count, f.most(), reserve, &t.nano)
 	case 'A':
 		return readLong(s, f.count, &t.milliOfDay)
 	case 'N':
@@ -54,9 +54,20 @@ func (t *jdkTime) field(f timeField, reserve int, s string) (rest string, ok boo
 	}
 }
 
+// most is how many digits a number may have: any number if the letter stands alone.
+func (f timeField) most() int {
+	switch {
+	case f.count == 1 || f.letter == 'n':
+		return 19
+	case f.letter == 'D':
+		return 3
+	}
+	return f.count
+}
+
 // yearField reads a year. Two letters are a year between 2000 and 2099.
 func (t *jdkTime) yearField(f timeField, reserve int, s string) (string, bool) {
-	negative, most := false, 19
+	negative, least, most := false, f.count, 19
 	switch after, minus := strings.CutPrefix(s, "-"); {
 	case f.count == 2:
 		most = 2
@@ -64,13 +75,13 @@ func (t *jdkTime) yearField(f timeField, reserve int, s string) (string, bool) {
 		negative, s = true, after
 	case f.count >= 4:
 		if after, ok := strings.CutPrefix(s, "+"); ok {
-			s = after
+			s, least = after, f.count+1
 		} else {
 			most = f.count // a year with more digits has a sign
 		}
 	}
 	year := -1
-	rest, ok := readNumber(s, f.count, most, reserve, &year)
+	rest, ok := readNumber(s, least, most, reserve, &year)
 	if !ok || year > 999999 {
 		return s, false
 	}
@@ -101,7 +112,7 @@ func (t *jdkTime) eraName(count int, s string) (string, bool) {
 func (t *jdkTime) quarterField(f timeField, reserve int, s string) (string, bool) {
 	switch f.count {
 	case 1, 2:
-		return readNumber(s, f.count, 2, reserve, &t.quarter)
+		return readNumber(s, f.count, f.most(), reserve, &t.quarter)
 	case 3:
 		return readName(s, 4, &t.quarter, 1, []string{"Q1", "Q2", "Q3", "Q4"})
 	case 4:
@@ -171,21 +182,45 @@ func (t *jdkTime) offset(s string, how offsetForm) (string, bool) {
 	return rest, ok
 }
 
-// zoneName reads the longest text that names a zone: a name of the tz database, an
-// offset, UTC with one, and for z an abbreviation.
+// zoneName reads an offset, UTC with one, or the longest text that names a zone: a name
+// of the tz database, for z an abbreviation, and for zzzz a name such as Central European
+// Time.
 func (t *jdkTime) zoneName(f timeField, s string) (string, bool) {
+	for _, prefix := range []string{"", "UTC", "GMT", "UT"} {
+		rest, ok := strings.CutPrefix(s, prefix)
+		if !ok || rest == "" || rest[0] != '+' && rest[0] != '-' {
+			continue
+		}
+		after, ok := t.offset(rest, offsetColon)
+		if !ok && prefix != "" {
+			t.zone = time.UTC
+			return rest, true
+		}
+		return after, ok
+	}
+	if f.count == 4 {
+		if place, rest := longNamed(s); place != "" {
+			t.zone = t.findZone(place)
+			return rest, t.zone != nil
+		}
+	}
 	end := 0
-	for end < len(s) && end < 64 && (nameStart(s[end]) || digit(s[end]) || strings.IndexByte("/+-:", s[end]) >= 0) {
+	for end < len(s) && end < maxZoneName && (nameStart(s[end]) || digit(s[end]) || strings.IndexByte("/+-", s[end]) >= 0) {
 		end++
 	}
 	for ; end > 0; end-- {
 		name := s[:end]
 		var zone *time.Location
-		if f.letter == 'z' {
-			zone = abbreviation(name)
+		if f.letter == 'z' && f.count < 4 {
+			if place := abbreviation(name); place != "" {
+				zone = t.findZone(place)
+			}
 		}
-		if zone == nil && (f.letter == 'z' || !shortID(name)) {
-			zone = findZone(name)
+		switch {
+		case name == "Z" || name == "UT":
+			zone = time.UTC
+		case zone == nil && !shortID(name):
+			zone = t.findZone(name)
 		}
 		if zone != nil {
 			t.zone = zone
@@ -199,29 +234,30 @@ func (t *jdkTime) zoneName(f timeField, s string) (string, bool) {
 // and not for a zone.
 func shortID(name string) bool { return name == "EST" || name == "MST" || name == "HST" }
 
-// abbreviation gives the zone that the JDK, in English, takes an abbreviation for.
-func abbreviation(name string) *time.Location {
-	switch strings.ToUpper(name) {
+// abbreviation gives the name of the zone that the JDK, in English, takes an
+// abbreviation for; empty if it is none.
+func abbreviation(name string) string {
+	switch name {
 	case "PST", "PDT", "PT":
-		return findZone("America/Los_Angeles")
+		return "America/Los_Angeles"
 	case "MST", "MDT", "MT":
-		return findZone("America/Denver")
+		return "America/Denver"
 	case "CST", "CDT", "CT":
-		return findZone("America/Chicago")
+		return "America/Chicago"
 	case "EST", "EDT", "ET":
-		return findZone("America/New_York")
+		return "America/New_York"
 	case "HST":
-		return findZone("Pacific/Honolulu")
+		return "Pacific/Honolulu"
 	case "BST":
-		return findZone("Europe/London")
+		return "Europe/London"
 	case "CET", "CEST":
-		return findZone("Europe/Paris")
+		return "Europe/Paris"
 	case "EET", "EEST":
-		return findZone("Europe/Bucharest")
+		return "Europe/Bucharest"
 	case "JST":
-		return findZone("Asia/Tokyo")
+		return "Asia/Tokyo"
 	case "IST":
-		return findZone("Asia/Kolkata")
+		return "Asia/Kolkata"
 	}
-	return nil
+	return ""
 }

@@ -5,14 +5,10 @@ import (
 	"time"
 )
 
-// readNumber reads a number of at least min digits into field. One digit wanted means
-// up to most, more mean exactly so many, except for years, whose most is larger. It
-// leaves reserve digits for the fields behind it, which have no separator. A field
-// that was read before must agree.
+// readNumber reads a number of min to most digits into field. It leaves reserve digits
+// for the fields behind it, which have no separator. A field that was read before must
+// agree.
 func readNumber(s string, min, most, reserve int, field *int) (rest string, ok bool) {
-	if min > 1 && most < 4 {
-		most = min
-	}
 	end := 0
 	for end < len(s) && end < most && digit(s[end]) {
 		end++
@@ -23,11 +19,15 @@ func readNumber(s string, min, most, reserve int, field *int) (rest string, ok b
 			end = most
 		}
 	}
-	if end < min || end > 9 {
+	if end < min {
+		return s, false
+	}
+	digits := s[:end]
+	if digits = strings.TrimLeft(digits, "0"); len(digits) > 9 {
 		return s, false
 	}
 	n := 0
-	for _, c := range []byte(s[:end]) {
+	for _, c := range []byte(digits) {
 		n = n*10 + int(c-'0')
 	}
 	if *field >= 0 && *field != n {
@@ -177,9 +177,8 @@ func (t *jdkTime) resolve() (int64, bool) {
 		zone = time.UTC
 	}
 	whole, part := nanos/int64(time.Second), nanos%int64(time.Second)
-	at := time.Date(date.Year(), date.Month(), date.Day(), int(whole/3600), int(whole/60%60), int(whole%60), int(part), zone)
-	ms := at.UnixMilli()
-	return ms, true
+	at := time.Date(date.Year(), date.Month(), date.Day(), int(whole/3600), int(whole/60%60), int(whole%60), int(part), time.UTC)
+	return instant(at, zone).UnixMilli(), true
 }
 
 func (t *jdkTime) date() (time.Time, bool) {
@@ -222,13 +221,13 @@ func (t *jdkTime) clockTime() (int64, bool) {
 func (t *jdkTime) hours() (int, bool) {
 	hour := t.hour
 	if t.ofDay >= 0 {
-		if t.ofDay < 1 || t.ofDay > 24 {
+		if t.ofDay > 24 {
 			return 0, false
 		}
 		hour = t.ofDay % 24
 	}
 	if t.clock >= 0 {
-		if t.clock < 1 || t.clock > 12 {
+		if t.clock > 12 {
 			return 0, false
 		}
 		t.hourOfHalf = t.clock % 12

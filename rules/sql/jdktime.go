@@ -18,7 +18,7 @@ func jdkPattern(s string) (jdkForm, error) {
 	if s == "" {
 		return nil, errors.New("it is empty")
 	}
-	fields, err := splitPattern(s, "GuyDMLdQqEeaKhkHmsSAnNVzOXxZ", "[]")
+	fields, err := splitPattern(s, "GuyDMLdQqEeaKhkHmsSAnNVzOXxZ", false)
 	if err != nil {
 		return nil, err
 	}
@@ -79,12 +79,15 @@ type jdkTime struct {
 	era, weekday                         int
 	hasYear, ofEra                       bool
 	zone                                 *time.Location
+	findZone                             func(name string) *time.Location
 }
 
-// parse reads a text and gives the milliseconds since 1970.
-func (p jdkForm) parse(s string) (int64, bool) {
+// parse reads a text and gives the milliseconds since 1970. findZone finds the zones
+// that it names.
+func (p jdkForm) parse(s string, findZone func(name string) *time.Location) (int64, bool) {
 	t := jdkTime{
-		month: -1, day: -1, yearDay: -1, quarter: -1, hour: -1, clock: -1, half: -1, hourOfHalf: -1, ofDay: -1,
+		findZone: findZone,
+		month:    -1, day: -1, yearDay: -1, quarter: -1, hour: -1, clock: -1, half: -1, hourOfHalf: -1, ofDay: -1,
 		minute: -1, second: -1, nano: -1, milliOfDay: -1, nanoOfDay: -1, era: -1, weekday: -1,
 	}
 	rest, _, ok := t.read(p, s, 0)
@@ -140,12 +143,14 @@ func closing(p jdkForm) int {
 }
 
 // adjacent counts the digits of numbers of fixed width that follow without anything
-// between: a number before them must leave them their digits.
+// between: a number before them must leave them their digits. A year of other than two
+// letters has no fixed width.
 func adjacent(p jdkForm) int {
 	n := 0
 	for _, f := range p {
 		if !strings.ContainsRune("uyMLdDHhkKmsSQq", rune(f.letter)) || f.letter == 0 ||
-			strings.ContainsRune("MLQq", rune(f.letter)) && f.count > 2 || f.count == 1 && f.letter != 'S' {
+			strings.ContainsRune("MLQq", rune(f.letter)) && f.count > 2 || f.count == 1 && f.letter != 'S' ||
+			strings.ContainsRune("uy", rune(f.letter)) && f.count != 2 {
 			break
 		}
 		n += f.count

@@ -15,9 +15,10 @@ type timeField struct {
 }
 
 // splitPattern cuts a time pattern into its fields. Text stands between single
-// quotes; two of them are one. Letters that are not in known are an error, and so are
-// the characters in reserved.
-func splitPattern(s, known, reserved string) ([]timeField, error) {
+// quotes; two of them are one. Letters that are not in known are an error. For the JDK
+// brackets are fields of their own, and other characters stand in quotes; for Joda-Time a
+// quote need not be closed.
+func splitPattern(s, known string, joda bool) ([]timeField, error) {
 	if len(s) > maxPattern {
 		return nil, fmt.Errorf("it is longer than %d bytes", maxPattern)
 	}
@@ -37,6 +38,9 @@ func splitPattern(s, known, reserved string) ([]timeField, error) {
 		case c == '\'':
 			var t strings.Builder
 			for i++; ; i++ {
+				if i >= len(s) && joda {
+					break
+				}
 				if i >= len(s) {
 					return nil, fmt.Errorf("a quote is not closed")
 				}
@@ -60,7 +64,9 @@ func splitPattern(s, known, reserved string) ([]timeField, error) {
 			}
 			fields = append(fields, timeField{letter: c, count: n})
 			i += n
-		case strings.IndexByte(reserved, c) >= 0:
+		case !joda && strings.IndexByte("#{}", c) >= 0:
+			return nil, fmt.Errorf("%c stands between single quotes", c)
+		case !joda && strings.IndexByte("[]", c) >= 0:
 			fields = append(fields, timeField{letter: c, count: 1})
 			i++
 		default:
@@ -77,7 +83,7 @@ func jodaPattern(s string) ([]timeField, error) {
 	if s == "" {
 		return nil, fmt.Errorf("it is empty")
 	}
-	fields, err := splitPattern(s, "GCYxwEeyDMdaKhHkmsSzZ", "")
+	fields, err := splitPattern(s, "GCYxwEeyDMdaKhHkmsSzZ", true)
 	if err != nil {
 		return nil, err
 	}
@@ -229,63 +235,4 @@ func zoneID(t time.Time) string {
 		return name
 	}
 	return string(appendOffset(nil, t, true))
-}
-
-// zoneName is what people call the zone at that time: CST, or with long Central
-// Standard Time where that is known.
-func zoneName(t time.Time, long bool) string {
-	short, _ := t.Zone()
-	if short == "" || short[0] == '+' || short[0] == '-' {
-		return string(appendOffset(nil, t, true))
-	}
-	if !long {
-		return short
-	}
-	if full, ok := longZone(short, t.Location().String()); ok {
-		return full
-	}
-	return short
-}
-
-// longZone gives the full name for the abbreviations that one continent uses for one
-// zone alone.
-func longZone(short, location string) (string, bool) {
-	continent, _, _ := strings.Cut(location, "/")
-	switch continent + " " + short {
-	case "UTC UTC", "Etc UTC":
-		return "Coordinated Universal Time", true
-	case "America EST", "US EST":
-		return "Eastern Standard Time", true
-	case "America EDT", "US EDT":
-		return "Eastern Daylight Time", true
-	case "America CST", "US CST":
-		return "Central Standard Time", true
-	case "America CDT", "US CDT":
-		return "Central Daylight Time", true
-	case "America MST", "US MST":
-		return "Mountain Standard Time", true
-	case "America MDT", "US MDT":
-		return "Mountain Daylight Time", true
-	case "America PST", "US PST":
-		return "Pacific Standard Time", true
-	case "America PDT", "US PDT":
-		return "Pacific Daylight Time", true
-	case "Europe GMT", "GMT GMT":
-		return "Greenwich Mean Time", true
-	case "Europe BST":
-		return "British Summer Time", true
-	case "Europe CET":
-		return "Central European Time", true
-	case "Europe CEST":
-		return "Central European Summer Time", true
-	case "Europe EET":
-		return "Eastern European Time", true
-	case "Europe EEST":
-		return "Eastern European Summer Time", true
-	case "Asia JST":
-		return "Japan Standard Time", true
-	case "Asia IST":
-		return "India Standard Time", location == "Asia/Kolkata" || location == "Asia/Calcutta"
-	}
-	return "", false
 }

@@ -19,6 +19,7 @@ const (
 	maxRegexpSize   = 5000      // instructions of a compiled regular expression
 	maxNumber       = 4096      // characters of a number that is calculated with
 	maxSnippet      = 120       // characters of the source line that an error shows
+	maxMeant        = 100       // bytes of a word for which one like it is looked for
 
 	maxWarnings = 50 // of one statement; there are no more after that
 

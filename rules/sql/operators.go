@@ -30,9 +30,9 @@ func not(v value) value {
 
 // compare is > >= < <=. Both sides must convert to numbers: there is no order of
 // strings.
-func compare(op operator, a, b value) value {
+func (in *Input) compare(op operator, a, b value) value {
 	if !a.small() || !b.small() {
-		if a, b = toNumber(a), toNumber(b); !a.defined() || !b.defined() {
+		if a, b = in.number(a), in.number(b); !a.defined() || !b.defined() {
 			return undefined
 		}
 	}
@@ -78,7 +78,7 @@ func (in *Input) equal(a, b value) bool {
 		return a.n == b.n
 	case kindString:
 		if a.form != formEscaped && b.form != formEscaped {
-			return a.s == b.s
+			return len(a.s) == len(b.s) && in.spend(1+len(a.s)/64) && a.s == b.s
 		}
 		return in.spend(len(a.s)+len(b.s)) && a.content() == b.content()
 	case kindArray:
@@ -150,6 +150,9 @@ func (in *Input) among(x, set value) value {
 // plus is +: it joins strings if either side is one, and adds numbers.
 func (in *Input) plus(a, b value) value {
 	if a.inRange() && b.inRange() {
+		if !a.small() || !b.small() {
+			in.spend(longSum)
+		}
 		return add(a, b)
 	}
 	if a.kind != kindString && b.kind != kindString {
@@ -166,10 +169,17 @@ func (in *Input) plus(a, b value) value {
 	return text(x + y)
 }
 
+// What the long ways of calculating take, in units of work.
+const (
+	longSum       = 16
+	longDivision  = 32
+	longRemainder = 1 << 10 // its quotient may have 2000 digits
+)
+
 // arithmetic is - * / and %. Strings that are numbers convert to Decimals.
-func arithmetic(op operator, a, b value) value {
+func (in *Input) arithmetic(op operator, a, b value) value {
 	if !a.small() || !b.small() {
-		if a, b = toNumber(a), toNumber(b); !a.defined() || !b.defined() {
+		if a, b = in.number(a), in.number(b); !a.defined() || !b.defined() {
 			return undefined
 		}
 	}
@@ -179,15 +189,24 @@ func arithmetic(op operator, a, b value) value {
 	case opTimes:
 		return multiply(a, b)
 	case opDivide:
+		in.spend(longDivision)
 		return divide(a, b)
 	default:
-		return remainder(a, b)
+		return in.remainder(a, b)
 	}
 }
 
+// remainder is % of two numbers.
+func (in *Input) remainder(a, b value) value {
+	if _, _, _, ok := aligned(a, b); !ok && !in.spend(longRemainder) {
+		return undefined
+	}
+	return remainder(a, b)
+}
+
 // quotient is / where two Ints give a Decimal.
-func quotient(a, b value) value {
-	if a, b = toNumber(a), toNumber(b); !a.defined() || !b.defined() || isZero(b) {
+func (in *Input) quotient(a, b value) value {
+	if a, b = in.number(a), in.number(b); !a.defined() || !b.defined() || isZero(b) || !in.spend(longDivision) {
 		return undefined
 	}
 	a.kind = kindDecimal

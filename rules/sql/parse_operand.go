@@ -74,6 +74,12 @@ func (p *parser) query(at int) *query {
 	}
 	if p.acceptWord(kwWhere) {
 		q.where = p.expression(bindLoosest)
+	} else if p.tok.kind == tokenName && p.tok.keyword == notKeyword {
+		hint := p.meant("WHERE", "AS")
+		if hint == "" {
+			hint = "; an alias needs AS"
+		}
+		p.fail(p.tok.at, "expected AS, WHERE or ) in the nested query, found %s%s", p.tok.show(), hint)
 	}
 	q.high = max(q.high, tallest(q.from, q.where))
 	return q

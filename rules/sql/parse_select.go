@@ -105,8 +105,10 @@ func (p *parser) valueKeyword() bool {
 		}
 	case tokenSign:
 		switch next.text {
-		case "(", "{", "[", "-", "+":
+		case "(", "{":
 			return true
+		case "[", "-", "+": // value - 32 AS v is a column
+			return !p.columnsFollow()
 		case "*": // VALUE * ends here, value * 2 goes on
 			after := p.peek(2)
 			return after.kind == tokenEnd || after.keyword == kwFrom || after.keyword == kwWhere || after.is(")")
@@ -114,6 +116,30 @@ func (p *parser) valueKeyword() bool {
 		return false
 	default:
 		return true
+	}
+}
+
+// columnsFollow looks for what SELECT VALUE cannot have: an alias or another column.
+func (p *parser) columnsFollow() bool {
+	l, depth, step := p.lex, 0, false
+	for {
+		t, err := l.next()
+		switch {
+		case err != nil || t.kind == tokenEnd:
+			return false
+		case t.is("(") || t.is("[") || t.is("{"):
+			depth++
+		case t.is(")") || t.is("]") || t.is("}"):
+			if depth--; depth < 0 {
+				return false
+			}
+		case depth > 0 || step:
+		case t.is(",") || t.keyword == kwAs:
+			return true
+		case t.keyword == kwFrom || t.keyword == kwWhere:
+			return false
+		}
+		step = t.is(".") // a name behind it is no keyword
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"regexp/syntax"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -53,10 +54,15 @@ func (m *memo) regexp(in *Input, s string) *pattern {
 	})
 }
 
-// pattern is a compiled regular expression and how many instructions it has.
+// pattern is a compiled regular expression.
 type pattern struct {
 	*regexp.Regexp
-	size int
+	size int  // how many instructions it has
+	ends bool // it has a $ or \Z that looks before a last line end too
+	lazy bool // it has a quantifier that takes as little as it can
+	// again finds, behind one character, an empty match right there; nil if the
+	// pattern has none.
+	again *regexp.Regexp
 }
 
 // patternError says why a pattern is refused, and whether Java would take it.
@@ -70,10 +76,14 @@ func compilePattern(s string) (*pattern, *patternError) {
 	if len(s) > maxPattern {
 		return nil, &patternError{fmt.Sprintf("the regular expression is longer than %d bytes", maxPattern), true}
 	}
-	translated, only := fromJava(s)
-	if only != "" {
-		return nil, &patternError{fmt.Sprintf("the regular expression uses %s, which RE2 does not have", only), true}
+	java := fromJava(s)
+	switch {
+	case java.only != "":
+		return nil, &patternError{fmt.Sprintf("the regular expression uses %s, which RE2 does not have", java.only), true}
+	case java.wrong != "":
+		return nil, &patternError{fmt.Sprintf("the regular expression is not valid: it has %s", java.wrong), false}
 	}
+	translated := java.out.String()
 	tree, err := syntax.Parse(translated, syntax.Perl)
 	if err != nil {
 		return nil, explain(err)
@@ -85,11 +95,34 @@ func compilePattern(s string) (*pattern, *patternError) {
 	if len(prog.Inst) > maxRegexpSize {
 		return nil, &patternError{"the regular expression is too large: its repetitions multiply", true}
 	}
-	re, err := regexp.Compile(translated)
-	if err != nil {
+	p := &pattern{size: len(prog.Inst), ends: java.ends, lazy: java.lazy}
+	if p.Regexp, err = regexp.Compile(translated); err != nil {
 		return nil, explain(err)
 	}
-	return &pattern{re, len(prog.Inst)}, nil
+	if nullable(tree) {
+		if p.again, err = regexp.Compile(`\A(?s:.)(?:` + translated + `)`); err != nil {
+			return nil, explain(err)
+		}
+	}
+	return p, nil
+}
+
+// nullable reports whether an expression can match nothing.
+func nullable(re *syntax.Regexp) bool {
+	switch re.Op {
+	case syntax.OpNoMatch, syntax.OpLiteral, syntax.OpCharClass, syntax.OpAnyChar, syntax.OpAnyCharNotNL:
+		return false
+	case syntax.OpCapture, syntax.OpPlus:
+		return nullable(re.Sub[0])
+	case syntax.OpRepeat:
+		return re.Min == 0 || nullable(re.Sub[0])
+	case syntax.OpConcat:
+		return !slices.ContainsFunc(re.Sub, func(sub *syntax.Regexp) bool { return !nullable(sub) })
+	case syntax.OpAlternate:
+		return slices.ContainsFunc(re.Sub, nullable)
+	default: // *, ?, and what looks at a place
+		return true
+	}
 }
 
 // explain tells what RE2 cannot do from what is wrong anywhere.
@@ -98,77 +131,23 @@ func explain(err error) *patternError {
 	if !errors.As(err, &se) {
 		return &patternError{err.Error(), true}
 	}
+	uses := func(what string) *patternError {
+		return &patternError{fmt.Sprintf("the regular expression uses %s%s, which RE2 does not have", se.Expr, what), true}
+	}
 	switch se.Code {
 	case syntax.ErrInvalidPerlOp:
-		return &patternError{fmt.Sprintf("the regular expression uses %s (look-around or another Java group), which RE2 does not have", se.Expr), true}
+		return uses(" (look-around or another Java group)")
 	case syntax.ErrInvalidEscape:
-		return &patternError{fmt.Sprintf("the regular expression uses %s (a back-reference or another Java escape), which RE2 does not have", se.Expr), true}
+		return uses(" (a back-reference or another Java escape)")
 	case syntax.ErrInvalidRepeatOp:
-		return &patternError{fmt.Sprintf("the regular expression uses %s (a possessive or doubled quantifier), which RE2 does not have", se.Expr), true}
+		if strings.HasSuffix(se.Expr, "+") {
+			return uses(" (a possessive quantifier)")
+		}
 	case syntax.ErrInvalidRepeatSize, syntax.ErrLarge, syntax.ErrNestingDepth:
 		return &patternError{fmt.Sprintf("the regular expression is too large: %s", se.Code), true}
 	case syntax.ErrInvalidCharRange:
-		return &patternError{fmt.Sprintf("the regular expression uses %s, which RE2 does not have", se.Expr), true}
+		return uses("")
 	default:
-		return &patternError{fmt.Sprintf("the regular expression is not valid: %s: %s", se.Code, se.Expr), false}
 	}
-}
-
-// fromJava rewrites what Java and RE2 write differently. only names what RE2 would
-// take for something else.
-func fromJava(s string) (translated, only string) {
-	if !strings.ContainsAny(s, `\[`) {
-		return s, ""
-	}
-	var b strings.Builder
-	class := false // inside [...]
-	for i := 0; i < len(s); i++ {
-		c := s[i]
-		switch {
-		case c == '\\' && i+1 < len(s):
-			i++
-			switch {
-			case s[i] == 'u' && i+4 < len(s):
-				b.WriteString(`\x{` + s[i+1:i+5] + `}`)
-				i += 4
-			case s[i] == 'e':
-				b.WriteString(`\x1b`)
-			case s[i] == 'h' && class:
-				b.WriteString(`\t\x{20}\x{A0}`)
-			case s[i] == 'h':
-				b.WriteString(`[\t\x{20}\x{A0}]`)
-			case s[i] == 'R' && !class:
-				b.WriteString(`(?:\r\n|[\n\x0b\f\r\x{85}\x{2028}\x{2029}])`)
-			case s[i] == 'Z' && !class:
-				b.WriteString(`(?:\n?\z)`)
-			case s[i] == 'Q':
-				end := strings.Index(s[i:], `\E`)
-				if end < 0 {
-					end = len(s) - i
-				}
-				b.WriteString(regexp.QuoteMeta(s[i+1 : i+end]))
-				i = min(i+end+1, len(s))
-			default:
-				b.WriteByte('\\')
-				b.WriteByte(s[i])
-			}
-			continue
-		case !class && c == '[':
-			class = true
-			b.WriteByte(c)
-			if i+1 < len(s) && s[i+1] == '^' {
-				b.WriteByte('^')
-				i++
-			}
-			continue
-		case class && c == '[' && !strings.HasPrefix(s[i:], "[:"):
-			return "", "a character class inside another"
-		case class && c == '&' && strings.HasPrefix(s[i:], "&&"):
-			return "", "an intersection of character classes"
-		case class && c == ']':
-			class = false
-		}
-		b.WriteByte(c)
-	}
-	return b.String(), ""
+	return &patternError{fmt.Sprintf("the regular expression is not valid: %s: %s", se.Code, se.Expr), false}
 }

@@ -145,7 +145,7 @@ func (p *Program) missed(in *Input) bool {
 		if c.op == opEqual || c.op == opNotEqual {
 			v = in.equality(c.op, v, c.with)
 		} else {
-			v = compare(c.op, v, c.with)
+			v = in.compare(c.op, v, c.with)
 		}
 		if !v.isTrue() {
 			return in.err == nil
@@ -267,12 +267,12 @@ func (in *Input) set(p *Program) {
 // size is how long a value is as JSON.
 func (in *Input) size(v value) int {
 	switch {
-	case v.kind == kindString || v.form == formTidy || v.isNumber():
-		return len(v.s) + 2
-	case v.kind == kindArray || v.kind == kindObject:
-		b := in.appendJSON(in.buffer[:0], v)
-		in.buffer = b[:0]
-		return len(b)
+	case v.kind == kindString && v.form != formText:
+		return len(v.s) + len(`""`)
+	case v.s != "" && (v.isNumber() || v.form == formTidy && v.kind != kindString):
+		return len(v.s)
 	}
-	return len("false")
+	b := in.appendJSON(in.scratch[:0], v)
+	in.scratch = b[:0]
+	return len(b)
 }

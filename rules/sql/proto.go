@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"google.golang.org/protobuf/encoding/protojson"
@@ -38,6 +39,9 @@ func (c *compiler) protoCall(e *call, f *Function) code {
 	}
 	if c.fallback {
 		c.fail(e.at, "decode() of protobuf cannot be the default of get_or_default(): a default must not fail")
+	}
+	if slices.Contains(c.options, NoDescriptors) {
+		c.fail(e.at, "decode() of protobuf needs the descriptors of its messages: name their folder in rules.descriptors, and put the FileDescriptorSet there as BUCKET/KEY")
 	}
 	if len(e.args) != f.max {
 		c.warn(e.at, "decode() with 'proto' takes 6 arguments, not %d, and is always Undefined: %s", len(e.args), f.Signature)
@@ -99,6 +103,7 @@ func (in *Input) protoType(bucket, key, file, name string, m *memo) (protoreflec
 	if last := m.proto.Load(); last != nil && last.from == id && last.what.set == string(set) {
 		return last.what.desc, nil
 	}
+	in.spend(len(set))
 	desc, err := findMessage(set, file, name)
 	if err != nil {
 		return nil, fmt.Errorf("%s/%s: %w", bucket, key, err)

@@ -115,7 +115,6 @@ func (t *Template) Render(ctx context.Context, in *Input) (string, error) {
 			b = append(b, p.text...)
 			continue
 		}
-		in.buffer = nil // an expression may need it
 		s, _ := in.toText(p.run(in))
 		in.spend(len(s))
 		b = append(b, s...)
