@@ -42,6 +42,9 @@ func (c *connection) bind(p *auth.Principal) (*auth.Principal, error) {
 // it, and with RETAIN.
 func (c *connection) mayNotPublish(topic string, retain bool) (r reason, why string) {
 	r, why = c.b.mayNotPublish(c.principal, topic, retain)
+	if id, state := bridgeState(topic); state && id != c.origin.ClientID {
+		r, why = reasonNotAuthorized, "the topic is another client's"
+	}
 	if r != reasonSuccess {
 		c.b.denials.note(c.b, c.origin, why)
 	}

@@ -89,14 +89,22 @@ func TestSessionPresentIsNotForMQTT31(t *testing.T) {
 }
 
 // mosquitto's bridges set the highest bit of the version. They get no message back that
-// they have brought, and RETAIN as it was published.
+// they have brought, and RETAIN as it was published; and they say under $SYS whether they
+// are connected, which no other client may in their place.
 func TestBridge(t *testing.T) {
+	const state = "$SYS/broker/connection/b/state"
 	s := serve(t, setup{})
+	watch := s.connect(4, "watch")
+	watch.subscribe(state, 0)
 	for version, name := range map[byte]string{0x83: "MQIsdp", 0x84: "MQTT"} {
 		bridge := s.raw(4)
-		b := append([]byte{0x10, byte(9 + len(name)), 0, byte(len(name))}, name...)
-		bridge.write(append(b, version, 2, 0, 0, 0, 1, 'b'))
+		b := append([]byte{0x10, byte(14 + len(name) + len(state)), 0, byte(len(name))}, name...)
+		b = append(b, version, 0x02|0x04, 0, 0, 0, 1, 'b', 0, byte(len(state)))
+		bridge.write(append(append(b, state...), 0, 1, '0'))
 		bridge.wantCode(packets.Connack, 0)
+		bridge.publish(state, "1")
+		watch.wantMessage(state, "1")
+		bridge.publish("$SYS/broker/connection/state", "nobody's") // acknowledged and dropped
 		bridge.subscribe("a", 1)
 		bridge.publish("a", "its own")
 		bridge.quiet()
@@ -109,6 +117,15 @@ func TestBridge(t *testing.T) {
 			}
 		}
 		pub.publish("a", "", retain)
+		pub.publish(state, "another's")
+		bridge.lose()
+		watch.wantMessage(state, "0")
+	}
+	// A bridge of MQTT 5 does not say that it is one.
+	s.connect(5, "b", withWill(state, "5")).lose()
+	watch.wantMessage(state, "5")
+	if got := s.tryConnect(5, "c", withWill(state, "x")).ack.ReasonCode; got != 0x87 {
+		t.Errorf("a will in another's place: CONNACK %#x", got)
 	}
 }
 

@@ -156,7 +156,18 @@ func reservedTopic(topic string) bool {
 		return false
 	}
 	rest, aws := strings.CutPrefix(topic, "$aws/")
+	if _, state := bridgeState(topic); state {
+		return false
+	}
 	return ownTopic(topic) || aws && !strings.HasPrefix(rest, "rules/") && !shadowRequest(rest)
+}
+
+// bridgeState reports the topic of $SYS at which a bridge of mosquitto's says whether it is
+// connected, $SYS/broker/connection/CLIENT/state. Each client may use its own.
+func bridgeState(topic string) (clientID string, is bool) {
+	rest, below := strings.CutPrefix(topic, "$SYS/broker/connection/")
+	clientID, is = strings.CutSuffix(rest, "/state")
+	return clientID, is && below && !strings.Contains(clientID, "/")
 }
 
 // shadowRequest reports whether a topic, without $aws/, asks for a thing's shadow:
