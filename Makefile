@@ -44,6 +44,11 @@ soak: deps ## 300 kills under load, 20,000 clients that come back at once, 100,0
 	TOPICWIRE_SOAK=1 $(GO) test -count=1 -timeout 10m -v -run 'EverybodyComesBackAtOnce' ./internal/e2e
 	TOPICWIRE_SOAK=100000 $(GO) test -count=1 -timeout 30m -v -run TestNothingIsLeftBehind ./bridge/emulator
 
+.PHONY: powercut
+powercut: deps ## 40 power cuts under load, and 20,000 clients, in a virtual machine (QEMU)
+	TOPICWIRE_CUTS=10 $(GO) test -count=1 -timeout 60m -v -run TestPowerCut ./internal/crashtest
+	TOPICWIRE_MACHINE=1 $(GO) test -count=1 -timeout 20m -v -run TestCrowdInAMachine ./internal/e2e
+
 .PHONY: lint
 lint: $(LINTER) ## Run the linter
 	$(LINTER) run ./...

@@ -8,8 +8,8 @@ import (
 
 	"github.com/topicwire/topicwire/bridge/function"
 	"github.com/topicwire/topicwire/bridge/grip/socket"
+	"github.com/topicwire/topicwire/internal/weborigin"
 	"github.com/topicwire/topicwire/message"
-	"github.com/topicwire/topicwire/weborigin"
 )
 
 // Mode says what stands behind a route and how it is spoken to.

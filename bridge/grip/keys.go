@@ -11,8 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/topicwire/topicwire/internal/weborigin"
 	"github.com/topicwire/topicwire/message"
-	"github.com/topicwire/topicwire/weborigin"
 )
 
 // ErrRefused says that nobody who is known may publish with these credentials.

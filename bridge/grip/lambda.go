@@ -15,8 +15,8 @@ import (
 
 	"github.com/topicwire/topicwire/bridge/function"
 	"github.com/topicwire/topicwire/bridge/grip/wire"
+	"github.com/topicwire/topicwire/internal/weborigin"
 	"github.com/topicwire/topicwire/message"
-	"github.com/topicwire/topicwire/weborigin"
 )
 
 // lambdaHandler asks a function, with a Lambda proxy event of version 1 (API Gateway's

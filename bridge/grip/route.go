@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/topicwire/topicwire/bridge/grip/socket"
-	"github.com/topicwire/topicwire/weborigin"
+	"github.com/topicwire/topicwire/internal/weborigin"
 )
 
 // The bounds of a connection that its route does not set.

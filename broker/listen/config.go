@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/topicwire/topicwire/weborigin"
+	"github.com/topicwire/topicwire/internal/weborigin"
 )
 
 // Addresses is one "host:port" or a list of them.

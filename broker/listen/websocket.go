@@ -12,8 +12,8 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"github.com/topicwire/topicwire/internal/weborigin"
 	"github.com/topicwire/topicwire/message"
-	"github.com/topicwire/topicwire/weborigin"
 )
 
 // WebSocket is the door for MQTT over WebSocket: an http.Handler to be mounted at
