@@ -20,11 +20,12 @@ import (
 )
 
 // grantOf makes the grant of a principal, and notes how its client is ended.
-func grantOf(t *testing.T, p *auth.Principal, recheck func(*auth.Principal) error) (all *grants, ended func() string, stop func()) {
+func grantOf(t *testing.T, p *auth.Principal, recheck func(*auth.Principal) error, renew func() (*auth.Principal, error)) (all *grants, ended func() string, stop func()) {
 	t.Helper()
 	all = &grants{
 		log: zerolog.Nop(), recheck: recheck, watched: make(map[*watch]struct{}),
-		ask: func(*http.Request) (*auth.Principal, error) { return p, nil },
+		ask:   func(*http.Request) (*auth.Principal, error) { return p, nil },
+		renew: func(context.Context, *auth.Principal) (*auth.Principal, error) { return renew() },
 	}
 	g, err := all.authorize(httptest.NewRequest(http.MethodGet, "/", http.NoBody))
 	if err != nil {
@@ -48,7 +49,7 @@ func good(*auth.Principal) error { return nil }
 
 func TestGrantsEndWithTheirCredentials(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		_, ended, stop := grantOf(t, &auth.Principal{Name: "al", Expires: time.Now().Add(time.Hour)}, good)
+		_, ended, stop := grantOf(t, &auth.Principal{Name: "al", Expires: time.Now().Add(time.Hour)}, good, nil)
 		defer stop()
 		<-time.After(time.Hour - time.Second)
 		synctest.Wait()
@@ -65,20 +66,21 @@ func TestGrantsEndWithTheirCredentials(t *testing.T) {
 
 func TestGrantsAreRenewed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		first := &auth.Principal{Name: "al", Renew: time.Now().Add(time.Minute)}
-		all, ended, stop := grantOf(t, first, good)
-		defer stop()
 		var asked atomic.Int32
-		all.renew = func(context.Context, *auth.Principal) (*auth.Principal, error) {
+		renewing := func() *auth.Principal {
+			return &auth.Principal{Name: "al", Renew: time.Now().Add(time.Minute)}
+		}
+		all, ended, stop := grantOf(t, renewing(), good, func() (*auth.Principal, error) {
 			switch asked.Add(1) {
 			case 1:
-				return &auth.Principal{Name: "al", Renew: time.Now().Add(time.Minute)}, nil
+				return renewing(), nil
 			case 2:
 				return nil, errors.New("nobody can decide now")
 			default:
 				return nil, auth.ErrRefused
 			}
-		}
+		})
+		defer stop()
 		for i, wait := range []time.Duration{time.Minute, time.Minute, renewAgain} {
 			if how := ended(); how != "" {
 				t.Fatalf("ended after %d: %s", i, how)
@@ -106,7 +108,7 @@ func TestGrantsAreRechecked(t *testing.T) {
 			return auth.ErrRefused
 		}
 		return nil
-	})
+	}, nil)
 	defer stop()
 	all.Recheck()
 	if how := ended(); how != "" {
