@@ -44,6 +44,11 @@ soak: deps ## 300 kills under load, 20,000 clients that come back at once, 100,0
 	TOPICWIRE_SOAK=1 $(GO) test -count=1 -timeout 10m -v -run 'EverybodyComesBackAtOnce' ./internal/e2e
 	TOPICWIRE_SOAK=100000 $(GO) test -count=1 -timeout 30m -v -run TestNothingIsLeftBehind ./bridge/emulator
 
+.PHONY: powercut
+powercut: deps ## 40 power cuts under load, and 20,000 clients, in a virtual machine (QEMU)
+	TOPICWIRE_CUTS=10 $(GO) test -count=1 -timeout 60m -v -run TestPowerCut ./internal/crashtest
+	TOPICWIRE_MACHINE=1 $(GO) test -count=1 -timeout 20m -v -run TestCrowdInAMachine ./internal/e2e
+
 .PHONY: lint
 lint: $(LINTER) ## Run the linter
 	$(LINTER) run ./...
@@ -57,10 +62,11 @@ $(LINTER):
 	mv bin/golangci-lint $@
 
 .PHONY: schema
-schema: build ## Write the JSON Schemas that editors use, and CONFIGURATION.md
+schema: build ## Write what is made of the program: the JSON Schemas, CONFIGURATION.md, the metrics in OPERATING.md
 	$(BIN) schema > internal/config/schema/topicwire.schema.json
 	$(BIN) schema --rules > internal/config/schema/rules.schema.json
 	$(BIN) settings --markdown > CONFIGURATION.md
+	$(GO) test -count=1 ./internal/app -run TestMetrics -update
 
 .PHONY: bench
 bench: build ## Measure topicwire and mosquitto side by side, and pushpin

@@ -93,6 +93,12 @@ func (b *Bridge) ReplayLetters(f LetterFilter, perSecond float64, to string) (in
 	return b.durable.Replay(func(l *outbox.Letter) bool { return b.matches(&f, l) }, perSecond, change), nil
 }
 
+// StopReplays ends the replays of the dead letters that match, which stay, and says of how
+// many.
+func (b *Bridge) StopReplays(f LetterFilter) int {
+	return b.durable.Stop(func(l *outbox.Letter) bool { return b.matches(&f, l) })
+}
+
 // LetterRecord is a dead letter in the form in which AWS hands it to a failure
 // destination of an asynchronous invocation. Under topicwire it says what AWS has no
 // place for.

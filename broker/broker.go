@@ -99,6 +99,9 @@ type Broker struct {
 	keep           atomic.Pointer[Keep]
 	watch          atomic.Pointer[func(*message.Message)]
 	running        atomic.Pointer[context.Context]
+	serving        chan struct{} // closed when running is set
+	closed         chan struct{} // closed by Close
+	closeOnce      sync.Once
 	stopped        atomic.Bool
 	serial         atomic.Uint64 // of connections; higher after every start of the server
 	runID          string        // begins the identifiers of connections
@@ -126,6 +129,7 @@ func New(cfg Config, opts Options) (*Broker, error) {
 		limits: l, log: opts.Log, auth: chain, grants: opts.Policies, listens: opts.Listens,
 		store: opts.Store, version: opts.Version,
 		index: topics.NewIndex[*subscriber](), retained: topics.NewRetained(),
+		serving: make(chan struct{}), closed: make(chan struct{}),
 		seed: maphash.MakeSeed(), clients: clients{all: map[string]*client{}}, schedule: newSchedule(),
 		connections: connections{all: map[*connection]struct{}{}},
 		rates:       newRates(&l.RateLimits),
@@ -234,8 +238,10 @@ func (b *Broker) open(cfg *listen.Config, tlsConfig *tls.Config) error {
 	return errors.Join(errs...)
 }
 
-// Close gives up the addresses of a broker that is not going to be served.
+// Close gives up the addresses of a broker that is not going to be served, and the
+// clients that wait for it.
 func (b *Broker) Close() {
+	b.closeOnce.Do(func() { close(b.closed) })
 	for _, l := range b.listeners {
 		_ = l.Close()
 	}
@@ -257,6 +263,16 @@ func (b *Broker) WebSocket() http.Handler { return b.ws }
 // TakeTLS serves MQTT on a connection that came to an HTTPS listener and has chosen MQTT
 // in its TLS handshake: see [listen.Shared].
 func (b *Broker) TakeTLS(c *tls.Conn) { b.handed.Take(c) }
+
+// awaitServe waits until Serve takes clients; false if it is not going to.
+func (b *Broker) awaitServe() bool {
+	select {
+	case <-b.serving:
+		return true
+	case <-b.closed:
+		return false
+	}
+}
 
 // life is the context of everything the broker does; nil before Serve.
 func (b *Broker) life() context.Context {

@@ -54,7 +54,9 @@ type connection struct {
 	term    term                           // of the principal
 	who     atomic.Pointer[auth.Principal] // for other goroutines; the reader follows it, see takePrincipal
 
-	established atomic.Bool   // CONNACK was sent
+	hello       sync.Mutex    // held while CONNACK is sent: a DISCONNECT comes after it or not at all
+	greeted     bool          // it was sent, and the client let in; under hello
+	established atomic.Bool   // the connection is mochi's no longer
 	ended       atomic.Bool   // a DISCONNECT was sent, or nothing more is to be said
 	mochiClosed atomic.Bool   // mochi has closed its side
 	why         atomic.Uint32 // the reason code it was disconnected with
@@ -80,18 +82,33 @@ func (c *connection) Close() error {
 	return nil
 }
 
-// Write sends one packet. A client that is told something must not miss it because
+// Write sends one packet; mochi's is the CONNACK. A client that is told something must not miss it because
 // its buffer is full: it is cut off then.
 func (c *connection) Write(p []byte) (int, error) {
 	if c.quota != nil {
 		c.quota.sent(p, time.Now())
 	}
+	c.hello.Lock()
 	n, err := c.Conn.Write(p)
+	c.greeted = c.greeted || err == nil && accepts(p)
+	c.hello.Unlock()
 	if err != nil {
 		c.disconnect(reasonQuotaExceeded)
 		return n, io.ErrClosedPipe
 	}
 	return n, nil
+}
+
+// accepts reports whether a packet is a CONNACK that lets the client in.
+func accepts(packet []byte) bool {
+	if packet[0] != packetConnack {
+		return false
+	}
+	i := 1
+	for packet[i]&0x80 != 0 { // the length
+		i++
+	}
+	return packet[i+2] == byte(reasonSuccess) // behind the flags
 }
 
 // disconnect tells the client why and closes the connection. It does not wait; only
@@ -104,18 +121,23 @@ func (c *connection) disconnectSaying(r reason, text string) {
 		return
 	}
 	c.why.Store(uint32(r))
-	if c.established.Load() && c.version >= 5 { // in this order: the version is known once it is established
+	c.hello.Lock()
+	if c.greeted && c.version >= 5 { // in this order: the version is known once it is greeted
 		props := c.reasonString(text)
 		packet := appendLength([]byte{packetDisconnect}, 1+len(props))
 		_, _ = c.Conn.Write(append(append(packet, byte(r)), props...)) // a full buffer: then it goes without
 	}
+	c.hello.Unlock()
 	c.SetCloseCode(r.closeCode(), "")
 	_ = c.Conn.Close()
 	c.acks.close()
 }
 
-// packetDisconnect is the first byte of a DISCONNECT.
-const packetDisconnect = 0xE0
+// The first bytes of a CONNACK and a DISCONNECT.
+const (
+	packetConnack    = 0x20
+	packetDisconnect = 0xE0
+)
 
 // Fail is the session's way to end the connection.
 func (c *connection) Fail(r byte) { c.disconnect(reason(r)) }

@@ -211,7 +211,7 @@ func (c *connection) changeExpiry(seconds uint32) bool {
 
 // serveConn runs one connection to its end.
 func (b *Broker) serveConn(lc *listen.Conn) {
-	if b.life() == nil {
+	if !b.awaitServe() { // HTTP listeners may take a WebSocket before
 		return
 	}
 	c := newConnection(b, lc)

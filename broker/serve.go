@@ -21,6 +21,7 @@ func (b *Broker) Serve(ctx context.Context, accept Accept) error {
 		return err
 	}
 	b.running.Store(&life)
+	close(b.serving)
 
 	var own sync.WaitGroup // what lives until the last client has gone
 	own.Go(func() { b.schedule.run(life) })

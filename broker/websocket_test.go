@@ -11,6 +11,7 @@ import (
 	"github.com/mochi-mqtt/server/v2/packets"
 
 	"github.com/topicwire/topicwire/broker"
+	"github.com/topicwire/topicwire/broker/listen"
 )
 
 // A browser sees no DISCONNECT without an MQTT library, and no more than the close code
@@ -70,3 +71,37 @@ func TestWebSocketCloseCodes(t *testing.T) {
 }
 
 func sendWS(ws *websocket.Conn, b []byte) { _ = ws.WriteMessage(websocket.BinaryMessage, b) }
+
+// The HTTP listener is not the broker's: it may take a client before the broker has read
+// its store, which can take a while. Such a client waits, as one on TCP does.
+func TestWebSocketBeforeServe(t *testing.T) {
+	cfg := broker.Config{Listen: listen.Config{MQTT: listen.Addresses{"127.0.0.1:0"}}}
+	for name, served := range map[string]bool{"served at last": true, "never served": false} {
+		t.Run(name, func(t *testing.T) {
+			b, err := broker.New(cfg, broker.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			web := httptest.NewServer(b.WebSocket())
+			defer web.Close()
+			dialer := websocket.Dialer{Subprotocols: []string{"mqtt"}}
+			ws, resp, err := dialer.DialContext(t.Context(), "ws"+strings.TrimPrefix(web.URL, "http"), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			defer ws.Close()
+			sendWS(ws, (&peer{t: t, version: 5}).encode(connectPacket(5, "web")))
+			if served {
+				serveBroker(t, b, nil)
+			} else {
+				b.Close()
+			}
+			_ = ws.SetReadDeadline(time.Now().Add(patience))
+			_, got, err := ws.ReadMessage()
+			if closed := new(websocket.CloseError); served && (err != nil || got[0] != packets.Connack<<4) || !served && !errors.As(err, &closed) {
+				t.Errorf("got % x, %v", got, err)
+			}
+		})
+	}
+}

@@ -1,5 +1,7 @@
 package emulator
 
+import "time"
+
 // Hops is how many rules and functions have passed what a process is working on: the
 // most of its invocations in progress, or that of its last one, because what a function
 // leaves running behind its answer goes on when it is invoked again. token is the one
@@ -31,18 +33,24 @@ func (f *Function) SetConcurrency(n int) int {
 	defer f.mu.Unlock()
 	n = max(0, min(n, f.cfg.Concurrency))
 	f.allowed = n
+	f.retireSurplus()
+	f.scale(time.Now()) // calls may have waited for more
+	return n
+}
+
+// retireSurplus lets processes go that are too many, idle ones first. f.mu is held.
+func (f *Function) retireSurplus() {
 	most := f.maxEnvironments()
 	for _, idleFirst := range []bool{true, false} {
 		for e := range f.all {
 			if f.gen == nil || f.gen.live <= most {
-				return n
+				return
 			}
 			if e.gen == f.gen && e.counted && (!idleFirst || e.busy() == 0) {
 				e.retire()
 			}
 		}
 	}
-	return n
 }
 
 // Concurrency is how many invocations may run at once now.

@@ -100,6 +100,22 @@ func TestReservedConcurrency(t *testing.T) {
 	if !errors.As(err, &throttled) || !throttled.Off || !strings.Contains(err.Error(), "PutFunctionConcurrency") {
 		t.Errorf("with 0: %v", err)
 	}
+	// Calls that wait when more is allowed do not wait on.
+	one := start(t, emulator.Config{Runtime: "nodejs", Concurrency: 2, Timeout: 60e9}, js(pidOf))
+	one.SetConcurrency(1)
+	one.invoke(t, "{}")
+	ctx, cancel := context.WithCancel(context.Background())
+	var hung sync.WaitGroup
+	hung.Go(func() { _, _ = one.Invoke(ctx, emulator.Invocation{Payload: []byte(`{"hang":1}`)}) })
+	one.awaitEnvironments(t, "busy", 1)
+	answered := make(chan *emulator.Result)
+	go func() { answered <- one.invoke(t, "{}") }()
+	eventually(t, "one invocation is queued", func() bool { return one.gauge(t, "topicwire_emulator_queued_invocations", "") == 1 })
+	one.SetConcurrency(2)
+	<-answered
+	cancel()
+	hung.Wait()
+
 	if n := f.SetConcurrency(99); n != 3 {
 		t.Errorf("more than configured: %d", n)
 	}

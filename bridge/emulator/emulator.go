@@ -49,6 +49,9 @@ type Options struct {
 	// Drain is how long Run waits for invocations in progress when its context has
 	// ended; 0 means 5 s.
 	Drain time.Duration
+	// Renewed is called when code begins to serve: the first, and whatever replaces it.
+	// nil: nobody wants to know.
+	Renewed func()
 	// RootWarning, shared by functions, makes the warning about running as root
 	// appear once; nil warns for each.
 	RootWarning *sync.Once

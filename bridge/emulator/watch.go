@@ -148,6 +148,9 @@ func (f *Function) reloadLoop(ctx context.Context) {
 			retry = retryInterval
 		case err == nil:
 			f.swap(gen)
+			if f.opts.Renewed != nil {
+				f.opts.Renewed()
+			}
 			if f.cfg.Reload == reloadOff {
 				return
 			}

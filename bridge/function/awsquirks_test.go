@@ -68,13 +68,13 @@ func TestRuntimeInterfaceEmulator(t *testing.T) {
 			q.config.Endpoint = endpoint
 			// Two functions at one endpoint take turns too.
 			r := registry(t, map[string]Config{"f": q.config, "g": q.config})
-			f := lookup(t, r, "f")
+			f, g := lookup(t, r, "f"), lookup(t, r, "g")
 			ctx := WithCall(t.Context(), Call{Topic: "t"})
 			var callers sync.WaitGroup
 			for i := range 16 {
 				callers.Go(func() {
 					event := fmt.Sprintf(`{"n":%d}`, i)
-					if out, err := lookup(t, r, []string{"f", "g"}[i%2]).Invoke(ctx, []byte(event)); err != nil || string(out) != event {
+					if out, err := []Function{f, g}[i%2].Invoke(ctx, []byte(event)); err != nil || string(out) != event {
 						t.Errorf("got %s, %v", out, err)
 					}
 				})

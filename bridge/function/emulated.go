@@ -16,13 +16,15 @@ type EmulatorOptions = emulator.Options
 type emulated struct{ function *emulator.Function }
 
 func (r *Registry) buildEmulated(name string, c Config) (*instance, error) {
-	f, err := emulator.New(name, c.Config, r.options.Emulator)
+	var i *instance
+	options := r.options.Emulator
+	options.Renewed = func() { i.health.renew() } // it runs not before there is i
+	f, err := emulator.New(name, c.Config, options)
 	if err != nil {
 		return nil, err
 	}
-	i := newInstance(name, c, emulated{f}, f.Run, r.metrics)
-	// As many as it has processes for: what is more waits here or, better, in the outbox.
-	i.slots = make(chan struct{}, f.Config().Concurrency)
+	i = newInstance(name, c, emulated{f}, f.Run, r.metrics)
+	i.slots = nil // it has a queue of its own, with max_wait and max_queue
 	i.health = newHealth(name, f.Config().Concurrency, r.metrics)
 	return i, nil
 }
@@ -35,9 +37,11 @@ func (e emulated) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 		Payload:       payload,
 		ClientContext: clientContext(call),
 		TraceID:       call.trace().XRay(),
+		ARN:           e.arn(call.Qualifier),
 		Hops:          call.Hops,
 		LogTail:       call.Tail != nil,
 	}
+	text := wholeRunes{take: call.Stream}
 	var refused error // by who takes the stream
 	if call.Stream != nil {
 		var cancel context.CancelFunc
@@ -45,13 +49,16 @@ func (e emulated) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 		defer cancel()
 		inv.Stream = func(data []byte) {
 			if refused == nil {
-				if refused = call.Stream(Chunk{Data: data}); refused != nil {
+				if refused = text.piece(data); refused != nil {
 					cancel()
 				}
 			}
 		}
 	}
 	result, err := e.function.Invoke(ctx, inv)
+	if refused == nil {
+		refused = text.end()
+	}
 	switch {
 	case refused != nil:
 		return nil, refused
@@ -71,10 +78,18 @@ func (e emulated) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	return result.Payload, nil
 }
 
+// arn is the ARN by which the function was invoked; empty for its own.
+func (e emulated) arn(qualifier string) string {
+	if qualifier == "" {
+		return ""
+	}
+	return e.function.ARN() + ":" + qualifier
+}
+
 // emulatorError turns the emulator's errors into those of this room.
 func emulatorError(err error) error {
 	if throttled, ok := errors.AsType[*emulator.ThrottledError](err); ok {
-		return &ThrottledError{Reason: throttled.Reason}
+		return &ThrottledError{Reason: throttled.Reason, here: true}
 	}
 	if lacks, ok := errors.AsType[*emulator.UnavailableError](err); ok {
 		if lacks.Remedy == "" {

@@ -3,12 +3,12 @@ package function
 import (
 	"errors"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/topicwire/topicwire/bridge/emulator"
+	"github.com/topicwire/topicwire/internal/testkit"
 	"github.com/topicwire/topicwire/message"
 )
 
@@ -24,12 +24,7 @@ exports.handler = async (event, context) => {
 // An emulated function is a function like others: its call's metadata arrives, and its
 // failures have this room's types.
 func TestEmulatedFunction(t *testing.T) {
-	if _, err := exec.LookPath("node"); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("node is not installed: apt-get install nodejs")
-		}
-		t.Skip("node is not installed: apt-get install nodejs")
-	}
+	testkit.Need(t, "node", "nodejs")
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "index.js"), []byte(handler), 0o600); err != nil {
 		t.Fatal(err)

@@ -88,6 +88,8 @@ type ThrottledError struct {
 	Reason string
 	// RetryAfter is how long the host asks to wait; 0 if it did not say.
 	RetryAfter time.Duration
+
+	here bool // refused on this side, so it says nothing of the function
 }
 
 // Error names the reason and the wait.

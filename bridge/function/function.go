@@ -44,6 +44,11 @@ type Call struct {
 	// Hops is how many rules and functions have passed the message.
 	Hops uint8
 
+	// Qualifier is the version or alias that the caller named; empty if none.
+	Qualifier string
+	// Direct says that somebody waits for this one attempt, and nobody will make another:
+	// the function is called even if its calls before have failed.
+	Direct bool
 	// ClientContext is what the function sees as its client context, in JSON, in place of
 	// what is above; empty for that.
 	ClientContext string

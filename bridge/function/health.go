@@ -185,6 +185,16 @@ func (h *Health) heal() {
 	h.limit = max(1, h.most/4)
 }
 
+// renew forgets what the target has done: it is another one now.
+func (h *Health) renew() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.open {
+		h.heal()
+	}
+	h.seen, h.throttle = 0, time.Time{}
+}
+
 // state is what the metrics show: 1 while the breaker is open, and the limit.
 func (h *Health) state() (open, limit float64) {
 	h.mu.Lock()
@@ -206,7 +216,11 @@ func judge(err error) (r result, wait time.Duration) {
 		}
 		return failed, 0
 	case Throttled:
-		if t, ok := errors.AsType[*ThrottledError](err); ok {
+		t, ok := errors.AsType[*ThrottledError](err)
+		switch {
+		case ok && t.here:
+			return nothing, 0
+		case ok:
 			wait = t.RetryAfter
 		}
 		return limited, wait

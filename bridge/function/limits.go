@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -12,6 +13,13 @@ const (
 	// DefaultConcurrency holds for lambda and http functions that set none.
 	DefaultConcurrency = 64
 	maxConcurrency     = 1000
+)
+
+// How many calls may wait for a slot, and how long; what is more is refused as throttled.
+// Emulated functions have settings for the same.
+const (
+	maxWaiting = 1000
+	maxWait    = 30 * time.Second
 )
 
 // instance is one configured function with what surrounds every call: a count of the
@@ -23,7 +31,8 @@ type instance struct {
 	config  Config
 	inner   Function
 	timeout time.Duration // 0: the function has a limit of its own
-	slots   chan struct{} // one token a running call
+	slots   chan struct{} // one token a running call; nil if what is behind it sees to that
+	waiting atomic.Int32  // calls that wait for a slot
 	metrics *metrics
 	health  *Health
 	run     func(context.Context) error // what lives behind it; may be nil
@@ -60,20 +69,23 @@ func (i *instance) Invoke(parent context.Context, payload []byte) (out []byte, e
 	}
 	defer i.end()
 	started := time.Now()
-	if err := i.health.begin(started); err != nil {
-		i.metrics.observe(i.name, Outcome(err), 0)
-		return nil, fmt.Errorf("function %s: %w", i.name, err)
+	direct := CallFrom(parent).Direct
+	if !direct {
+		if err := i.health.begin(started); err != nil {
+			i.metrics.observe(i.name, Outcome(err), 0)
+			return nil, fmt.Errorf("function %s: %w", i.name, err)
+		}
 	}
 	defer func() {
-		i.health.end(unless(parent, err), started, time.Now())
+		if !direct {
+			i.health.end(unless(parent, err), started, time.Now())
+		}
 		i.metrics.observe(i.name, Outcome(err), time.Since(started))
 	}()
-	select {
-	case i.slots <- struct{}{}:
-		defer func() { <-i.slots }()
-	case <-parent.Done():
-		return nil, i.failure(parent, parent, parent.Err())
+	if err := i.enter(parent); err != nil {
+		return nil, i.failure(parent, parent, err)
 	}
+	defer i.leave()
 	ctx := parent
 	if i.timeout > 0 {
 		var cancel context.CancelFunc
@@ -88,6 +100,43 @@ func (i *instance) Invoke(parent context.Context, payload []byte) (out []byte, e
 		return nil, fmt.Errorf("function %s: %w: it has %d bytes", i.name, ErrResponseTooLarge, len(out))
 	}
 	return out, nil
+}
+
+// enter waits for a slot.
+func (i *instance) enter(ctx context.Context) error {
+	if i.slots == nil {
+		return nil
+	}
+	select {
+	case i.slots <- struct{}{}:
+		return nil
+	default:
+	}
+	defer i.waiting.Add(-1)
+	if i.waiting.Add(1) > maxWaiting {
+		return errBusy()
+	}
+	limit := time.NewTimer(maxWait)
+	defer limit.Stop()
+	select {
+	case i.slots <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-limit.C:
+		return errBusy()
+	}
+}
+
+func (i *instance) leave() {
+	if i.slots != nil {
+		<-i.slots
+	}
+}
+
+// errBusy refuses a call for want of a slot, in AWS's words.
+func errBusy() error {
+	return &ThrottledError{Reason: "ReservedFunctionConcurrentInvocationLimitExceeded", here: true}
 }
 
 func (i *instance) failure(ctx, parent context.Context, err error) error {

@@ -142,7 +142,7 @@ func (r *Registry) build(name string, c Config) (*instance, error) {
 // is [ErrNotFound].
 func (r *Registry) Lookup(nameOrARN string) (Function, error) {
 	if i := r.find(nameOrARN); i != nil {
-		return i, nil
+		return i.as(nameOrARN), nil
 	}
 	if !strings.HasPrefix(nameOrARN, "arn:") {
 		return nil, fmt.Errorf("%w: %q is not under functions%s", ErrNotFound, nameOrARN, r.hint())
@@ -174,6 +174,32 @@ func (r *Registry) find(nameOrARN string) *instance {
 		return i
 	}
 	return r.byLambda[name]
+}
+
+// as is the instance as somebody names it. An emulated function sees the version or alias
+// in the ARN that it was invoked by; a real one's is where its `lambda` says.
+func (i *instance) as(nameOrARN string) Function {
+	if _, ok := i.inner.(emulated); !ok {
+		return i
+	}
+	qualified, _ := arnFunction(nameOrARN)
+	if _, qualifier, ok := strings.Cut(qualified, ":"); ok {
+		return aliased{i, qualifier}
+	}
+	return i
+}
+
+// aliased is an emulated function by one of its versions or aliases.
+type aliased struct {
+	*instance
+	qualifier string
+}
+
+// Invoke implements [Function].
+func (a aliased) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
+	call := CallFrom(ctx)
+	call.Qualifier = a.qualifier
+	return a.instance.Invoke(WithCall(ctx, call), payload)
 }
 
 // Resolve gives the name under which the invocations of a function are counted and

@@ -8,7 +8,9 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/gorilla/websocket"
 
@@ -146,4 +148,58 @@ func BenchmarkFrame(b *testing.B) {
 	for b.Loop() {
 		_ = socket.NewFrame(socket.Text, payload)
 	}
+}
+
+// BenchmarkHistoryAfter is what a client that was away for a moment asks of a full history.
+func BenchmarkHistoryAfter(b *testing.B) {
+	h := grip.NewMemory(grip.HistoryConfig{})
+	var last uint64
+	for range 10_000 {
+		last, _ = h.Append(b.Context(), &message.Message{Topic: "feed/a", Received: time.Now()}, nil)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		list, _, err := h.After(b.Context(), []string{"feed/#"}, last-1, 256)
+		if err != nil || len(list) != 1 {
+			b.Fatal(len(list), err)
+		}
+	}
+}
+
+// BenchmarkPublish is POST /publish with one item, to 200 WebSocket clients that only read
+// bytes, one request after the other; CPU is the whole process's, the clients' included.
+func BenchmarkPublish(b *testing.B) {
+	const clients = 200
+	s := start(b, &scripted{reply: echoing}, grip.Config{}, everything())
+	body := items(`{"channel":"room","ws-message":{"content":"` + strings.Repeat("x", 128) + `"}}`)
+	const frame = 128 + 4 // its header takes 4 bytes
+	var wg sync.WaitGroup
+	for range clients {
+		c := dial(b, s.http.URL, nil)
+		wg.Go(func() {
+			buf := make([]byte, 64<<10)
+			for left := b.N * frame; left > 0; {
+				n, err := c.NetConn().Read(buf)
+				if err != nil {
+					b.Error(err)
+					return
+				}
+				left -= n
+			}
+		})
+	}
+	var before, after syscall.Rusage
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &before)
+	b.ResetTimer()
+	for range b.N {
+		if status, text, _ := post(b, s.http.URL+"/publish", body); status != http.StatusOK {
+			b.Fatal(status, text)
+		}
+	}
+	wg.Wait()
+	b.StopTimer()
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &after)
+	cpu := after.Utime.Nano() + after.Stime.Nano() - before.Utime.Nano() - before.Stime.Nano()
+	b.ReportMetric(float64(cpu)/1e3/float64(b.N), "µs-CPU/op")
+	b.ReportMetric(s.metric("websocket_sent_total")/s.metric("websocket_writes_total"), "frames/write")
 }

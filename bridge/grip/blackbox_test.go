@@ -98,11 +98,11 @@ func pushpin(t *testing.T) *pushpinServer {
 	p.use(http.HandlerFunc(originHandler))
 	try := http.Client{Timeout: time.Second}
 	await(t, "pushpin to reach its origin", func() bool {
-		resp, err := try.Get(p.url + "/plain")
+		resp, err := try.Get(p.url + "/stream?channel=ready") // which takes them all
 		if err == nil {
 			_ = resp.Body.Close()
 		}
-		return err == nil && resp.StatusCode == http.StatusTeapot
+		return err == nil && resp.StatusCode == http.StatusOK
 	})
 	return p
 }

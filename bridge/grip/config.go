@@ -2,13 +2,13 @@ package grip
 
 import (
 	"fmt"
-	"net/url"
 	"path"
 	"strings"
 	"time"
 
 	"github.com/topicwire/topicwire/bridge/function"
 	"github.com/topicwire/topicwire/bridge/grip/socket"
+	"github.com/topicwire/topicwire/internal/weborigin"
 	"github.com/topicwire/topicwire/message"
 )
 
@@ -37,6 +37,7 @@ type RouteConfig struct {
 	Auth           bool           `yaml:"auth" jsonschema_description:"Let in only whom a method of the section auth knows, and give it only the channels that its policies allow. Without it the function decides alone."`
 	ChannelPrefix  string         `yaml:"channel_prefix" jsonschema:"example=chat/" jsonschema_description:"What is put before the names of the function's channels to make topics of them; nothing by default."`
 	AllowedOrigins []string       `yaml:"allowed_origins" jsonschema:"example=https://app.example.com" jsonschema_description:"Web pages that may open a WebSocket here, as under listen.websocket; pages of the same host always may."`
+	Compression    bool           `yaml:"compression" jsonschema_description:"Let WebSocket clients that offer it compress messages, and compress those of 512 bytes and more for them (permessage-deflate, without context takeover). Off by default: it saves bandwidth and costs processor time."`
 	Subprotocols   []string       `yaml:"subprotocols" jsonschema:"example=chat.v1" jsonschema_description:"WebSocket subprotocols that are answered to a client that offers one of them, unless the function answers one itself."`
 	Retained       bool           `yaml:"retained" jsonschema_description:"Send the retained messages of a channel to whoever subscribes to it."`
 	Stream         StreamFraming  `yaml:"stream" jsonschema:"enum=auto,enum=raw,enum=line,enum=sse" jsonschema_description:"How a message that is not published as http-stream is written to an HTTP stream: raw as it is, line with a newline after it, sse as a server-sent event; auto (default) is sse for text/event-stream and raw for others."`
@@ -118,12 +119,7 @@ func (c RouteConfig) Check(report func(path, problem, remedy string)) {
 	if c.PingInterval > 0 && c.PingInterval < time.Second {
 		report("ping_interval", "is below one second", "write 30s, or leave it out")
 	}
-	for i, s := range c.AllowedOrigins {
-		if !validOrigin(s) {
-			report(fmt.Sprintf("allowed_origins[%d]", i), fmt.Sprintf("%q is no origin", s),
-				"write scheme://host or scheme://host:port without a path, for example https://app.example.com or https://*.example.com")
-		}
-	}
+	weborigin.Check("allowed_origins", c.AllowedOrigins, report)
 	for i, s := range c.Subprotocols {
 		if !function.IsToken(s) {
 			report(fmt.Sprintf("subprotocols[%d]", i), fmt.Sprintf("%q is no subprotocol", s), "use letters, digits and -._")
@@ -157,18 +153,15 @@ func splitPath(p string) (base string, prefix bool) {
 	return p, false
 }
 
+// originProblem says why s is no origin to put a request's path behind, or nothing.
 func originProblem(s string) string {
-	u, err := url.Parse(s)
-	switch {
-	case s == "":
+	if s == "" {
 		return "is missing"
-	case err != nil:
-		return fmt.Sprintf("%q is not a URL", s)
-	case u.Scheme != "http" && u.Scheme != "https":
-		return fmt.Sprintf("%q is not an http or https URL", s)
-	case u.Host == "":
-		return fmt.Sprintf("%q names no host", s)
-	case u.RawQuery != "" || u.Fragment != "":
+	}
+	if problem := function.URLProblem(s); problem != "" {
+		return problem
+	}
+	if strings.ContainsAny(s, "?#") {
 		return fmt.Sprintf("%q has a query", s)
 	}
 	return ""

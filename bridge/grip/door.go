@@ -102,8 +102,9 @@ type Options struct {
 	// Functions invokes functions. It is needed.
 	Functions Invoker
 	// Authorize says who sent a request and what it may do, or refuses it: clients of
-	// routes with auth, and publishers that show none of the keys of Config. nil lets
-	// clients in, and as publishers only those with a key or, if no key is configured,
+	// routes with auth, and publishers that show none of the keys of Config. An error may
+	// say with a method HTTPStatus how the request is answered; see RefusalStatus. nil
+	// lets clients in, and as publishers only those with a key or, if no key is configured,
 	// those on this machine.
 	Authorize func(r *http.Request) (Grant, error)
 	// Asks reports whether there is anybody whom Authorize knows, or something that it
@@ -217,6 +218,7 @@ func (d *Door) Socket(r *Route) socket.Options {
 		MaxQueued:     r.Queue.MaxBytes,
 		MaxQueuedMsgs: r.Queue.MaxMessages,
 		Policy:        r.Queue.Policy,
+		Compress:      r.Compression,
 		PingInterval:  r.PingInterval,
 		Linger:        d.options.Linger,
 		Stats:         &d.sockets,
@@ -224,8 +226,16 @@ func (d *Door) Socket(r *Route) socket.Options {
 	}
 }
 
-// Stopping is closed when the door begins to close.
-func (d *Door) Stopping() <-chan struct{} { return d.stopping }
+// during is the context of what is done for a request: it ends with the request, or when
+// the door has waited long enough for it to end.
+func (d *Door) during(r *http.Request) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(r.Context())
+	stop := context.AfterFunc(d.life, cancel)
+	return ctx, func() {
+		stop()
+		cancel()
+	}
+}
 
 // ServeHTTP serves the door for publishing, or hands a request to the handler of its
 // route's mode.

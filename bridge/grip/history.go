@@ -2,6 +2,7 @@ package grip
 
 import (
 	"context"
+	"sort"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -203,9 +204,11 @@ func (h *Memory) After(_ context.Context, filters []string, seq uint64, most int
 	h.trim()
 	var list []Kept
 	now := h.now()
-	for i := h.head; i < len(h.ring) && len(list) < most; i++ {
-		k := &h.ring[i]
-		if k.Seq <= seq || k.Message.Expired(now) {
+	kept := h.ring[h.head:]
+	first := sort.Search(len(kept), func(i int) bool { return kept[i].Seq > seq })
+	for i := first; i < len(kept) && len(list) < most; i++ {
+		k := &kept[i]
+		if k.Message.Expired(now) {
 			continue
 		}
 		for _, f := range filters {

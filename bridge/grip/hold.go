@@ -21,6 +21,7 @@ type exchange struct {
 	grant Grant
 	w     http.ResponseWriter
 	r     *http.Request
+	ctx   context.Context // of the request, and of the door
 	base  *request
 	body  []byte
 	from  uint64 // the point in the window at which the handler was first asked
@@ -40,7 +41,9 @@ func (g gripHandler) serveHTTP(w http.ResponseWriter, r *http.Request, route *Ro
 		}
 		return // the client has gone
 	}
-	x := &exchange{d: g.d, route: route, ask: g.ask, grant: grant, w: w, r: r, base: newRequest(r, route), body: body}
+	ctx, cancel := g.d.during(r)
+	defer cancel()
+	x := &exchange{d: g.d, route: route, ask: g.ask, grant: grant, w: w, r: r, ctx: ctx, base: newRequest(r, route), body: body}
 	x.from = g.d.window.open()
 	a, err := x.first()
 	switch {
@@ -59,9 +62,9 @@ func (x *exchange) first() (*answer, error) {
 	q := x.base.with(x.extra(nil), x.body)
 	origin, ok := x.ask.(originHandler)
 	if !ok {
-		return x.ask.ask(x.r.Context(), x.route, q)
+		return x.ask.ask(x.ctx, x.route, q)
 	}
-	resp, err := origin.send(x.r.Context(), x.route, q)
+	resp, err := origin.send(x.ctx, x.route, q)
 	if err != nil {
 		return nil, err
 	}
@@ -74,10 +77,8 @@ func (x *exchange) first() (*answer, error) {
 		x.copy(resp.Body)
 		return nil, nil //nolint:nilnil // it has been answered
 	}
-	if a.Body, err = io.ReadAll(io.LimitReader(resp.Body, mostAnswer)); err != nil {
-		return nil, fmt.Errorf("reading the origin's answer: %w", err)
-	}
-	return a, nil
+	a.Body, err = readAnswer(resp.Body)
+	return a, err
 }
 
 // instructs reports whether there may be instructions in an answer.
@@ -236,10 +237,17 @@ func (x *exchange) inHistory(b binding) bool {
 	return ok
 }
 
+// mayReceive reports whether the client may have the messages of a topic: what is not
+// delivered by the space, which asks by itself, has to be asked about.
+func (x *exchange) mayReceive(topic string) bool {
+	return x.grant == nil || x.grant.MayReceive(topic)
+}
+
 // lastSeen is the place in the history from which a client goes on: what it says
-// itself, as EventSource does, or the handler for it. ok is false if it is new.
+// itself, as EventSource does, or the handler for it. ok is false if it is new, or if
+// none of its channels has a history.
 func (x *exchange) lastSeen(list []binding) (seq uint64, ok bool) {
-	if x.d.history == nil {
+	if len(x.keptTopics(list)) == 0 {
 		return 0, false
 	}
 	if seq, ok := parseSeq(x.r.Header.Get("Last-Event-ID")); ok {

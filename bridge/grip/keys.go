@@ -11,11 +11,35 @@ import (
 	"strings"
 	"time"
 
+	"github.com/topicwire/topicwire/internal/weborigin"
 	"github.com/topicwire/topicwire/message"
 )
 
 // ErrRefused says that nobody who is known may publish with these credentials.
 var ErrRefused = errors.New("grip: the credentials are refused")
+
+// RefusalStatus is the HTTP status that answers an error of Options.Authorize: what it says
+// itself, else 401.
+func RefusalStatus(err error) int {
+	if e, ok := errors.AsType[interface {
+		error
+		HTTPStatus() int
+	}](err); ok {
+		return e.HTTPStatus()
+	}
+	return http.StatusUnauthorized
+}
+
+// refuseRequest answers a request that is not let in.
+func refuseRequest(w http.ResponseWriter, status int) {
+	if status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", challenge)
+	}
+	http.Error(w, http.StatusText(status), status)
+}
+
+// challenge is what a 401 has to have (RFC 9110, section 15.5.2).
+const challenge = `Bearer realm="topicwire"`
 
 const defaultIss = "topicwire"
 
@@ -138,9 +162,9 @@ func bearer(r *http.Request) string {
 // fromHere reports whether a program of this machine sent the request: not a proxy for
 // somebody else, and not a web page of another site in its user's browser.
 func fromHere(r *http.Request) bool {
-	return isLoopback(hostOnly(r.RemoteAddr)) && isLoopback(hostOnly(r.Host)) &&
+	return weborigin.IsLoopback(weborigin.Host(r.RemoteAddr)) && weborigin.IsLoopback(weborigin.Host(r.Host)) &&
 		r.Header.Get("Forwarded") == "" && r.Header.Get("X-Forwarded-For") == "" &&
-		OriginAllowed(r, nil)
+		weborigin.Rules{}.Allow(r)
 }
 
 // CheckKeys reports keys of a configuration that cannot be used: their text is wrong, or

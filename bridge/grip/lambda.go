@@ -15,6 +15,7 @@ import (
 
 	"github.com/topicwire/topicwire/bridge/function"
 	"github.com/topicwire/topicwire/bridge/grip/wire"
+	"github.com/topicwire/topicwire/internal/weborigin"
 	"github.com/topicwire/topicwire/message"
 )
 
@@ -186,7 +187,7 @@ func appendContext(b []byte, route *Route, q *request, now time.Time) []byte {
 	b = append(b, `,"protocol":`...)
 	b = appendString(b, q.proto)
 	b = append(b, `,"domainName":`...)
-	b = appendString(b, hostOnly(q.host))
+	b = appendString(b, weborigin.Host(q.host))
 	b = append(b, `,"requestTime":"`...)
 	b = now.UTC().AppendFormat(b, "02/Jan/2006:15:04:05 -0700")
 	b = append(b, `","requestTimeEpoch":`...)

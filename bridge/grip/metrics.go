@@ -10,6 +10,7 @@ import (
 type metrics struct {
 	requests       *prometheus.CounterVec // by kind and outcome
 	refused        *prometheus.CounterVec // clients not held, by reason
+	revoked        *prometheus.CounterVec // clients ended because of who they are, by why
 	published      prometheus.Counter
 	publishFailed  prometheus.Counter
 	publishRefused prometheus.Counter
@@ -38,6 +39,7 @@ func newMetrics(r prometheus.Registerer, d *Door) *metrics {
 	m := &metrics{
 		requests:       vec("requests_total", "Requests to the handlers behind routes, by kind (open, events, http, next) and outcome (ok, refused, bad, failed).", "kind", "outcome"),
 		refused:        vec("refused_total", "Clients that were not held, by reason.", "reason"),
+		revoked:        vec("revoked_total", "Clients that were held and ended: what they authenticated with has expired or is not accepted any more (unauthorized), or the policies do not allow their subscriptions any more (denied).", "why"),
 		published:      counter("published_total", "Items taken by the door for publishing."),
 		publishFailed:  counter("publish_failed_total", "Items that were taken and could not be published."),
 		publishRefused: counter("publish_refused_total", "Publishes that were not authorised."),

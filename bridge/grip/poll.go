@@ -1,7 +1,6 @@
 package grip
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
@@ -9,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/topicwire/topicwire/bridge/grip/socket"
 	"github.com/topicwire/topicwire/bridge/grip/wire"
 	"github.com/topicwire/topicwire/message"
 )
@@ -19,7 +19,7 @@ type poll struct {
 	hold     *wire.Hold
 	held     *wire.Response
 	channels []binding
-	ended    chan struct{} // closed by the door
+	ended    chan ending // of capacity 1: why the door, or the client's grant, ends it
 
 	mu   sync.Mutex
 	done bool
@@ -41,19 +41,20 @@ func (x *exchange) poll(hold *wire.Hold, held *wire.Response) {
 		x.failed(err)
 		return
 	}
-	p := &poll{x: x, hold: hold, held: held, channels: channels, got: make(chan outcome, 1), ended: make(chan struct{})}
-	var once sync.Once
-	release, err := x.d.Hold(x.route, func(int, string) { once.Do(func() { close(p.ended) }) })
+	p := &poll{x: x, hold: hold, held: held, channels: channels, got: make(chan outcome, 1), ended: make(chan ending, 1)}
+	release, err := x.d.Hold(x.route, p.end)
 	if err != nil {
 		x.d.window.close()
 		http.Error(x.w, err.Error(), http.StatusServiceUnavailable)
 		return
 	}
+	unfollow := x.d.Follow(x.grant, func() []string { return topicsOf(channels) }, p.end)
 	sub := x.d.options.Space.Holder(mayReceive(x.grant), p.receive)
 	for _, b := range channels {
 		if err := sub.Subscribe(b.topic, x.route.Retained || b.Retained); err != nil {
 			x.d.window.close()
 			sub.Close()
+			unfollow()
 			release()
 			x.failed(fmt.Errorf("%w: %w", wire.ErrInstruct, err))
 			return
@@ -65,6 +66,7 @@ func (x *exchange) poll(hold *wire.Hold, held *wire.Response) {
 	next := p.wait()
 	x.d.metrics.polls.Add(-1)
 	sub.Close()
+	unfollow()
 	release()
 	if next != nil {
 		x.answer(next) // with a hold of its own, perhaps
@@ -75,23 +77,49 @@ func (x *exchange) poll(hold *wire.Hold, held *wire.Response) {
 func (p *poll) catchUp() {
 	x := p.x
 	if seq, ok := x.lastSeen(p.channels); ok {
-		list, _, err := x.d.history.history.After(x.r.Context(), x.keptTopics(p.channels), seq, 1)
+		p.fromHistory(seq)
+	}
+	for _, g := range x.d.window.since(x.from) {
+		if channelOf(p.channels, g.m.Topic) != nil && x.mayReceive(g.m.Topic) {
+			p.deliver(g.m, newDelivery(g.m, g.pub))
+		}
+	}
+}
+
+// fromHistory looks for the first message after a place that is for the poll.
+func (p *poll) fromHistory(seq uint64) {
+	x := p.x
+	const some = 64
+	for topics := x.keptTopics(p.channels); !p.isDone(); {
+		list, _, err := x.d.history.history.After(x.ctx, topics, seq, some)
 		if err != nil {
 			x.d.log.Warn("history", "", err, "a history could not be read", "path", x.route.Path)
 		}
 		for _, k := range list {
-			d := newDelivery(k.Message, publicationFor(k.Item))
-			d.seq = k.Seq
-			p.deliver(k.Message, d)
-		}
-	}
-	for _, g := range x.d.window.since(x.from) {
-		for _, b := range p.channels {
-			if message.Match(b.topic, g.m.Topic) {
-				p.deliver(g.m, newDelivery(g.m, g.pub))
-				break
+			seq = k.Seq
+			if x.mayReceive(k.Message.Topic) {
+				d := newDelivery(k.Message, publicationFor(k.Item))
+				d.seq = k.Seq
+				p.deliver(k.Message, d)
 			}
 		}
+		if len(list) < some {
+			return
+		}
+	}
+}
+
+func (p *poll) isDone() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.done
+}
+
+// end ends the poll, if nothing has yet.
+func (p *poll) end(code int, reason string) {
+	select {
+	case p.ended <- ending{code: code, reason: reason}:
+	default:
 	}
 }
 
@@ -134,18 +162,31 @@ func (p *poll) wait() *answer {
 		writeResponse(x.w, o.response)
 	case <-t.C:
 		writeResponse(x.w, p.held)
-	case <-p.ended:
-		x.w.Header().Set("Connection", "close")
-		writeResponse(x.w, p.held)
+	case e := <-p.ended:
+		p.leave(e)
 	case <-x.r.Context().Done():
 	}
 	return nil
 }
 
+// leave answers a poll that is ended: as at its timeout, unless its client may not be here
+// any more.
+func (p *poll) leave(e ending) {
+	switch e.code {
+	case socket.CloseUnauthorized:
+		refuseRequest(p.x.w, http.StatusUnauthorized)
+	case socket.CloseForbidden:
+		refuseRequest(p.x.w, http.StatusForbidden)
+	default:
+		p.x.w.Header().Set("Connection", "close")
+		writeResponse(p.x.w, p.held)
+	}
+}
+
 // askAgain puts the request to the handler once more; nil if that has been answered.
 func (p *poll) askAgain(last []string) *answer {
 	p.x.from = p.x.d.window.open()
-	a, err := p.x.again(p.x.r.Context(), last)
+	a, err := p.x.again(p.x.ctx, last)
 	if err != nil {
 		p.x.d.window.close()
 		p.x.failed(err)
@@ -183,6 +224,7 @@ func (p *poll) outcome(m *message.Message, d *delivery) (outcome, bool) {
 		return outcome{}, false
 	}
 	r := &wire.Response{Status: http.StatusOK, Header: p.held.Header.Clone()}
+	r.Header.Del("Content-Encoding") // the held body's
 	switch {
 	case d.pub == nil:
 		r.Body = m.Payload
@@ -203,7 +245,7 @@ func (p *poll) outcome(m *message.Message, d *delivery) (outcome, bool) {
 		maps.Copy(r.Header, i.Header)
 		if i.Patch != nil {
 			var err error
-			if r.Body, err = patch(p.held.Body, i.Patch); err != nil {
+			if r.Body, err = wire.Patch(p.held.Body, i.Patch); err != nil {
 				p.x.d.log.Warn("patch", "", err, "a body-patch could not be applied", "channel", i0(p.channels))
 				return outcome{}, false
 			}
@@ -255,6 +297,3 @@ func pass(channels []binding, holder map[string]string, m *message.Message, d *d
 	}
 	return f, filters, ok
 }
-
-// patch applies a JSON patch to a JSON document.
-func patch(doc []byte, ops json.RawMessage) ([]byte, error) { return wire.Patch(doc, ops) }

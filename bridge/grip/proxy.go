@@ -31,7 +31,7 @@ func newOriginHandler() originHandler {
 		MaxIdleConnsPerHost: 1024, // the default of 2 closes connections under load
 		IdleConnTimeout:     90 * time.Second,
 		TLSHandshakeTimeout: 10 * time.Second,
-		DisableCompression:  true, // the client's Accept-Encoding travels as it is
+		DisableCompression:  true, // as of Pushpin: what is published is not compressed, so what it is added to must not be
 	}
 	return originHandler{&http.Client{
 		Transport:     t,
@@ -47,16 +47,22 @@ func (o originHandler) ask(ctx context.Context, route *Route, q *request) (*answ
 		return nil, err
 	}
 	defer resp.Body.Close() //nolint:errcheck // nothing is lost when closing what was read fails
-	body, err := io.ReadAll(io.LimitReader(resp.Body, mostAnswer+1))
-	if err != nil {
+	a := answerOf(resp)
+	a.Body, err = readAnswer(resp.Body)
+	return a, err
+}
+
+// readAnswer reads the body of an origin's answer. What is too large is an error: half of
+// it would be taken for the whole.
+func readAnswer(r io.Reader) ([]byte, error) {
+	body, err := io.ReadAll(io.LimitReader(r, mostAnswer+1))
+	switch {
+	case err != nil:
 		return nil, fmt.Errorf("reading the origin's answer: %w", err)
-	}
-	if len(body) > mostAnswer {
+	case len(body) > mostAnswer:
 		return nil, fmt.Errorf("%w: it has more than %d bytes", errAnswer, mostAnswer)
 	}
-	a := answerOf(resp)
-	a.Body = body
-	return a, nil
+	return body, nil
 }
 
 // answerOf is a response without its body.

@@ -1,7 +1,6 @@
 package grip
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -64,8 +63,13 @@ func (d *Door) servePublish(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		d.metrics.publishRefused.Inc()
 		d.options.Log.Debug().Err(err).Str("remote", r.RemoteAddr).Msg("publish over HTTP refused")
-		w.Header().Set("WWW-Authenticate", `Bearer realm="grip"`)
-		respond(w, http.StatusUnauthorized, "Unauthorized: show a key, or a JWT signed with one, as Authorization: Bearer.")
+		status, text := RefusalStatus(err), "Unauthorized: show a key, or a JWT signed with one, as Authorization: Bearer."
+		if status == http.StatusUnauthorized {
+			w.Header().Set("WWW-Authenticate", challenge)
+		} else {
+			text = http.StatusText(status) + "."
+		}
+		respond(w, status, text)
 		return
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, mostPublish))
@@ -87,9 +91,13 @@ func (d *Door) servePublish(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	result := d.publishAll(r.Context(), items, p)
+	result := d.publishAll(items, p)
 	if result.err != nil {
-		respond(w, statusOf(result.err), "Not published: "+result.err.Error())
+		text := "Not published: " + result.err.Error()
+		if len(items) > 1 {
+			text = fmt.Sprintf("%d of %d items were not published: %v", result.failed, len(items), result.err)
+		}
+		respond(w, statusOf(result.err), text)
 		return
 	}
 	w.Header().Set("Grip-Reached", strconv.Itoa(result.reached))
@@ -195,12 +203,13 @@ func (d *Door) publisher(r *http.Request) (publisher, error) {
 
 // published is what became of a publish.
 type published struct {
-	reached, missed, waiting, subscribers int
-	err                                   error
+	reached, missed, waiting, subscribers, failed int
+	err                                           error // of the first that failed
 }
 
-// publishAll publishes items in their order.
-func (d *Door) publishAll(ctx context.Context, items []*wire.Item, p publisher) published {
+// publishAll publishes items in their order: all of them, even if the publisher does not
+// wait for the answer.
+func (d *Door) publishAll(items []*wire.Item, p publisher) published {
 	var sum published
 	for _, i := range items {
 		s := &sequenced{Item: i, from: p}
@@ -215,11 +224,11 @@ func (d *Door) publishAll(ctx context.Context, items []*wire.Item, p publisher) 
 		}
 		sum.reached += s.pub.reached
 		sum.missed += s.pub.missed
-		if s.err != nil && sum.err == nil {
-			sum.err = s.err
-		}
-		if ctx.Err() != nil {
-			break
+		if s.err != nil {
+			sum.failed++
+			if sum.err == nil {
+				sum.err = s.err
+			}
 		}
 	}
 	return sum
@@ -240,6 +249,10 @@ func (d *Door) deliverItem(s *sequenced) {
 	}
 	if s.err != nil {
 		d.metrics.publishFailed.Inc()
+		if !s.since.IsZero() { // its publisher has been told that it was taken
+			d.log.Warn("item", "", s.err, "an item that had waited for the one before it was not published", "channel", s.Channel, "id", s.ID)
+			return
+		}
 		d.options.Log.Debug().Err(s.err).Str("channel", s.Channel).Msg("an item was not published")
 	}
 }

@@ -89,6 +89,7 @@ func clientHeader(in http.Header) http.Header {
 func reservedHeader(name string) bool {
 	switch name {
 	case "Connection", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "Expect",
+		"Accept-Encoding", // what is published could not go on in the encoding of a held answer
 		"Content-Length", "Connection-Id", "Content-Bytes-Replayed", "X-Forwarded-For", "X-Forwarded-Proto":
 		return true
 	}
@@ -99,7 +100,7 @@ func reservedHeader(name string) bool {
 // events, not the handshake.
 func socketHeader(h http.Header) http.Header {
 	for _, name := range [...]string{
-		"Accept", "Accept-Encoding", "Content-Encoding", "Content-Type", "Sec-WebSocket-Extensions",
+		"Accept", "Content-Encoding", "Content-Type", "Sec-WebSocket-Extensions",
 	} {
 		delete(h, name)
 	}
@@ -114,4 +115,4 @@ func (q *request) with(extra []wire.Param, body []byte) *request {
 }
 
 // features is what Grip-Feature says.
-const features = "status, session, link:next, link:gone, filter:skip-self, filter:skip-users, filter:require-sub, filter:build-id, filter:var-subst"
+const features = "status, link:next, link:gone, filter:skip-self, filter:skip-users, filter:require-sub, filter:build-id, filter:var-subst"

@@ -1,6 +1,7 @@
 package grip
 
 import (
+	"net/http"
 	"reflect"
 	"sort"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/topicwire/topicwire/bridge/grip/socket"
+	"github.com/topicwire/topicwire/internal/weborigin"
 )
 
 // The bounds of a connection that its route does not set.
@@ -27,7 +29,8 @@ type Route struct {
 	// Prefix tells a prefix from a path.
 	Prefix bool
 
-	gone *departure
+	origins weborigin.Rules
+	gone    *departure
 
 	compiling sync.Once
 	compiled  any
@@ -53,13 +56,12 @@ type departure struct {
 
 func (d *departure) end() { d.once.Do(func() { close(d.c) }) }
 
+// AllowsOrigin decides whether the web page that sent r may open a WebSocket here, by the
+// rules of MQTT over WebSocket.
+func (r *Route) AllowsOrigin(req *http.Request) bool { return r.origins.Allow(req) }
+
 // Topic is the topic of a channel of this route.
 func (r *Route) Topic(channel string) string { return r.ChannelPrefix + channel }
-
-// Channel is the channel of a topic, if it is one of this route.
-func (r *Route) Channel(topic string) (string, bool) {
-	return strings.CutPrefix(topic, r.ChannelPrefix)
-}
 
 // newRoute makes a route of a checked configuration.
 func newRoute(c RouteConfig, d Defaults) *Route {
@@ -84,7 +86,7 @@ func newRoute(c RouteConfig, d Defaults) *Route {
 	if c.Queue.Policy == "" {
 		c.Queue.Policy = socket.Disconnect
 	}
-	r := &Route{RouteConfig: c, gone: &departure{c: make(chan struct{})}}
+	r := &Route{RouteConfig: c, gone: &departure{c: make(chan struct{})}, origins: weborigin.Parse(c.AllowedOrigins)}
 	r.Base, r.Prefix = splitPath(c.Path)
 	return r
 }
@@ -113,7 +115,7 @@ func newTable(configs []RouteConfig, d Defaults, old *table) *table {
 			if reflect.DeepEqual(o.RouteConfig, r.RouteConfig) {
 				r = o
 			}
-			if kept[o] = o == r || o.Mode == r.Mode && o.Function == r.Function && o.URL == r.URL; kept[o] {
+			if kept[o] = o == r || o.goesOnAs(r); kept[o] {
 				r.gone = o.gone
 			}
 		}
@@ -130,6 +132,12 @@ func newTable(configs []RouteConfig, d Defaults, old *table) *table {
 		}
 	}
 	return t
+}
+
+// goesOnAs reports whether the connections of a route may stay with the one that takes its
+// place: the same stands behind it, and it does not ask for the first time who they are.
+func (r *Route) goesOnAs(next *Route) bool {
+	return r.Mode == next.Mode && r.Function == next.Function && r.URL == next.URL && (r.Auth || !next.Auth)
 }
 
 // find returns the route with exactly that configured path.

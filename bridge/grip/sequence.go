@@ -11,10 +11,8 @@ import (
 
 // The bounds of the sequencer.
 const (
-	rememberID   = time.Minute     // how long an id counts as seen
 	waitPrevious = 5 * time.Second // how long an item waits for the one before it
 	mostWaiting  = 100             // items of one channel that wait
-	mostSeen     = 1000            // ids of one channel that are remembered
 	mostChannels = 100_000         // channels whose last id is remembered
 )
 
@@ -28,6 +26,7 @@ type sequencer struct {
 	mu       sync.Mutex
 	channels map[string]*list.Element // of *channelOrder
 	recent   list.List                // the last used in front
+	seen     seenIDs
 	closed   bool
 	// For the metrics.
 	duplicates, waited, late int64
@@ -36,9 +35,10 @@ type sequencer struct {
 // sequenced is an item with what its delivery needs.
 type sequenced struct {
 	*wire.Item
-	from publisher
-	err  error // of its delivery
-	pub  publication
+	from  publisher
+	since time.Time // from then on it waits for the one before it
+	err   error     // of its delivery
+	pub   publication
 	// delivered is set last: from then on the rest may be read.
 	delivered atomic.Bool
 }
@@ -48,9 +48,8 @@ type channelOrder struct {
 	name    string
 	last    string // id of the last item; "" = none yet
 	out     string // id of the last one that has been delivered
-	seen    map[string]time.Time
 	waiting []*sequenced
-	timer   *time.Timer
+	timer   *time.Timer // for the first that waits
 
 	turn sync.Mutex // held while items of the channel are delivered, so that they keep their order
 }
@@ -88,7 +87,7 @@ func (s *sequencer) channel(name string) *channelOrder {
 		s.recent.Remove(e)
 		delete(s.channels, c.name)
 	}
-	c := &channelOrder{name: name, seen: make(map[string]time.Time)}
+	c := &channelOrder{name: name}
 	s.channels[name] = s.recent.PushFront(c)
 	return c
 }
@@ -100,16 +99,16 @@ func (s *sequencer) put(i *sequenced, now time.Time) {
 		return
 	}
 	s.mu.Lock()
-	c := s.channel(i.Channel)
-	if at, ok := c.seen[i.ID]; ok && now.Sub(at) < rememberID {
+	if !s.seen.add(i.Channel, i.ID, now) {
 		s.duplicates++
 		s.mu.Unlock()
 		i.delivered.Store(true)
 		return
 	}
-	c.note(i.ID, now)
+	c := s.channel(i.Channel)
 	if i.HasPrevID && c.last != "" && i.PrevID != c.last && len(c.waiting) < mostWaiting && !s.closed {
 		s.waited++
+		i.since = now
 		c.waiting = append(c.waiting, i)
 		if c.timer == nil {
 			c.timer = time.AfterFunc(waitPrevious, func() { s.giveUp(c) })
@@ -122,18 +121,6 @@ func (s *sequencer) put(i *sequenced, now time.Time) {
 	ready := c.ready(i)
 	s.mu.Unlock()
 	s.run(c, ready)
-}
-
-// note remembers an id.
-func (c *channelOrder) note(id string, now time.Time) {
-	if len(c.seen) >= mostSeen {
-		for k, at := range c.seen {
-			if now.Sub(at) >= rememberID || len(c.seen) >= mostSeen {
-				delete(c.seen, k)
-			}
-		}
-	}
-	c.seen[id] = now
 }
 
 // ready is an item and those that have waited for it, in order.
@@ -159,8 +146,13 @@ func (s *sequencer) giveUp(c *channelOrder) {
 		return
 	}
 	var ready []*sequenced
+	now := time.Now()
 	for len(c.waiting) > 0 {
 		i := c.waiting[0]
+		if left := waitPrevious - now.Sub(i.since); left > 0 {
+			c.timer.Reset(left)
+			break
+		}
 		c.waiting = c.waiting[1:]
 		s.late++
 		ready = append(ready, c.ready(i)...)
@@ -175,8 +167,21 @@ func (s *sequencer) run(c *channelOrder, ready []*sequenced) {
 	for _, i := range ready {
 		s.finish(i)
 		s.mu.Lock()
-		c.out = i.ID
+		if i.err == nil {
+			c.out = i.ID
+		} else {
+			s.failed(c, i)
+		}
 		s.mu.Unlock()
+	}
+}
+
+// failed forgets an item that was not published: its publisher is told, and tries again.
+// Call it with the lock held.
+func (s *sequencer) failed(c *channelOrder, i *sequenced) {
+	s.seen.forget(i.Channel, i.ID)
+	if c.last == i.ID {
+		c.last = c.out
 	}
 }
 

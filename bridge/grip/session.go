@@ -35,12 +35,14 @@ type session struct {
 	bytes    int          // of their content
 	replayed int          // of these, how many have been offered before
 	working  bool         // somebody asks the handler, or is about to
+	again    bool         // and is to do so once more, whether or not something is pending
 	parked   bool         // pending waits for more: the handler has not taken all of it
 	room     chan struct{}
 	idle     chan struct{} // closed when nobody asks any more; made by who waits
 
 	opened   bool // the handler has answered OPEN
 	over     bool // nothing more is sent to the client or asked for it
+	gone     bool // the client has gone: what it held is given up, and nothing new is taken
 	said     bool // this side has begun to close
 	cut      bool // and the handler does not know
 	detached bool
@@ -188,14 +190,23 @@ func (s *session) publishedClose(ws *wire.ItemWS) {
 	s.close(ending{code: code, reason: ws.Reason})
 }
 
-// refresh makes an empty request to the handler.
+// refresh makes a request to the handler, an empty one if nothing is pending. While one is
+// under way, another follows: the handler may have looked before.
 func (s *session) refresh() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.over || s.detached || s.working {
-		return // what is being asked is as good
+	if s.over || s.detached || s.gone {
+		return
 	}
+	s.again = true
 	s.start()
+}
+
+// topics are the filters that the session is subscribed to.
+func (s *session) topics() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return topicsOf(s.channels)
 }
 
 // count takes note of a delivery.

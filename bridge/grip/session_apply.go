@@ -47,7 +47,7 @@ func (s *session) handlerCloses(content []byte) {
 	s.mu.Unlock()
 	switch {
 	case code == 0 && peer.code != 0:
-		code, reason = answerCode(peer.code), peer.reason
+		code, reason = socket.AnswerCode(peer.code), peer.reason
 	case !socket.ValidCode(code):
 		code = socket.CloseNormal
 	}
@@ -145,11 +145,16 @@ func (d *Door) mostChannels() int { return orElse(d.options.Config.MaxSubscripti
 
 func (s *session) subscribe(c *wire.Control) error {
 	s.mu.Lock()
-	b, err := s.d.bind(s.route, s.grant, wire.Channel{Name: c.Channel, Filters: c.Filters}, len(s.channels))
-	at := slices.IndexFunc(s.channels, func(o binding) bool { return o.Name == c.Channel })
-	if errors.Is(err, errChannels) && at >= 0 {
-		err = nil
+	if s.gone {
+		s.mu.Unlock()
+		return nil // there is nobody who would be told
 	}
+	at := slices.IndexFunc(s.channels, func(o binding) bool { return o.Name == c.Channel })
+	others := len(s.channels)
+	if at >= 0 {
+		others-- // it takes its own place
+	}
+	b, err := s.d.bind(s.route, s.grant, wire.Channel{Name: c.Channel, Filters: c.Filters}, others)
 	if err != nil {
 		s.mu.Unlock()
 		s.d.metrics.ignored.WithLabelValues("subscription").Inc()
@@ -216,7 +221,7 @@ func (s *session) keepAlive(c *wire.Control) {
 		s.beat.stop()
 		s.beat = nil
 	}
-	if c.Content == nil && (c.Kind == wire.EventText || c.Kind == wire.EventBinary) || s.over {
+	if c.Content == nil && (c.Kind == wire.EventText || c.Kind == wire.EventBinary) || s.over || s.gone {
 		return
 	}
 	f := socket.NewFrame(opcode(c.Kind), c.Content)
@@ -245,7 +250,7 @@ func (s *session) sendDelayed(c *wire.Control) {
 	if s.delayed != nil {
 		s.delayed.Stop()
 	}
-	if s.over {
+	if s.over || s.gone {
 		return
 	}
 	f := socket.NewFrame(opcode(c.Kind), c.Content)
@@ -300,7 +305,7 @@ func (s *session) publishIn(ctx context.Context, m socket.Message) {
 	err := s.d.options.Space.Publish(ctx, &message.Message{
 		Topic: s.route.Publish, Payload: m.Data, QoS: 1, Received: time.Now(),
 		Props: message.Properties{Format: format},
-		From:  message.Origin{ClientID: s.id, Addr: s.addr(), Via: message.ViaHTTP},
+		From:  s.origin(),
 	})
 	if err != nil {
 		s.d.metrics.publishFailed.Inc()

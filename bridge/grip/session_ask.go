@@ -62,7 +62,7 @@ func (s *session) work() {
 	first := true
 	for {
 		s.mu.Lock()
-		if !first && (len(s.pending) == 0 || s.parked) || s.over {
+		if !first && !s.again && (len(s.pending) == 0 || s.parked) || s.over {
 			s.rest()
 			s.mu.Unlock()
 			return
@@ -87,7 +87,7 @@ func (s *session) rest() {
 		close(s.idle)
 		s.idle = nil
 	}
-	if s.interval > 0 && !s.over {
+	if s.interval > 0 && !s.over && !s.gone {
 		if s.poll == nil {
 			s.poll = time.AfterFunc(s.interval, s.tick)
 		} else {
@@ -108,7 +108,7 @@ func (s *session) wake() {
 func (s *session) tick() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.interval > 0 && !s.over && !s.detached && !s.working {
+	if s.interval > 0 && !s.over && !s.gone && !s.detached && !s.working {
 		s.start()
 	}
 }
@@ -129,6 +129,7 @@ func (s *session) take() (batch []wire.Event, replayed int) {
 	}
 	s.bytes -= size
 	s.replayed = 0
+	s.again, s.parked = false, false
 	s.wake()
 	return batch, replayed
 }
@@ -255,34 +256,38 @@ func (s *session) accepted(a *answer, batch []wire.Event) error {
 	if err != nil || n < 0 || n > offered {
 		return fmt.Errorf("%w: it is %.20q of %d", errAccepted, text, offered)
 	}
-	if n == beforeClose {
-		n = offered // a close frame is taken whole
+	if n == offered || beforeClose >= 0 && n >= beforeClose {
+		return nil // a close frame is taken whole
 	}
-	if n == offered {
-		return nil
+	if n == 0 && (offered >= batchBytes || beforeClose >= 0) {
+		return fmt.Errorf("%w: it is 0, and there will be no more", errAccepted)
 	}
-	if n == 0 && offered >= batchBytes {
-		return fmt.Errorf("%w: it is 0, and there is no room for more", errAccepted)
-	}
-	var left []wire.Event
-	for _, e := range batch {
-		if size := len(e.Content); n >= size {
-			n -= size
-			continue
-		}
-		e.Content = e.Content[n:]
-		n = 0
-		left = append(left, e)
-	}
+	left := unaccepted(batch, n)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, e := range left {
 		s.replayed += len(e.Content)
 	}
 	s.bytes += s.replayed
-	s.parked = len(s.pending) == 0 // with new data, or the handler would be asked for ever
+	// Again with new data, or the handler would be asked for ever; after a close frame
+	// there is none.
+	s.parked = len(s.pending) == 0 && beforeClose < 0
 	s.pending = append(left, s.pending...)
 	return nil
+}
+
+// unaccepted is what is left of events when n bytes of their content have been taken: a
+// message may be cut, and what comes after it stays as it is.
+func unaccepted(events []wire.Event, n int) []wire.Event {
+	for len(events) > 0 && n >= len(events[0].Content) {
+		n -= len(events[0].Content)
+		events = events[1:]
+	}
+	left := slices.Clone(events)
+	if len(left) > 0 {
+		left[0].Content = left[0].Content[n:]
+	}
+	return left
 }
 
 // remember keeps what an answer's headers say beyond it.
@@ -339,16 +344,8 @@ func (s *session) failed(err error) {
 	switch {
 	case said: // it is closing, and the handler is not needed for that
 	case peer.code != 0:
-		s.close(ending{code: answerCode(peer.code), reason: peer.reason})
+		s.close(ending{code: socket.AnswerCode(peer.code), reason: peer.reason})
 	default:
 		s.close(ending{abrupt: true})
 	}
-}
-
-// answerCode is the code with which a client's close frame is answered.
-func answerCode(code int) int {
-	if code == socket.CloseNoStatus {
-		return 0
-	}
-	return code
 }

@@ -324,6 +324,9 @@ func TestWhoMayPublish(t *testing.T) {
 	if status, body, _ := post(t, open.http.URL+"/publish", items(`{"channel":"a/#","ws-message":{"content":"x"}}`)); status != 400 {
 		t.Errorf("a wildcard was published to: %d %s", status, body)
 	}
+	if status, body, _ := post(t, open.http.URL+"/publish", items(`{"channel":"a","ws-message":{"content":"x"}}`, `{"channel":"$SYS/x","ws-message":{"content":"x"}}`)); status != 403 || !strings.HasPrefix(body, "1 of 2 items were not published: ") {
+		t.Errorf("of two items one was published: %d %s", status, body)
+	}
 	if status, body, _ := post(t, open.http.URL+"/publish", items(`{"channel":"$SYS/x","ws-message":{"content":"x"}}`)); status != 403 {
 		t.Errorf("$SYS was published to: %d %s", status, body)
 	}

@@ -1,9 +1,11 @@
 package grip
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"sync"
 	"time"
 
@@ -17,24 +19,29 @@ type stream struct {
 	x        *exchange
 	rc       *http.ResponseController
 	framing  StreamFraming
-	signal   chan struct{} // of capacity 1: there is something to do
-	ended    chan struct{} // closed by the door
+	signal   chan struct{}   // of capacity 1: there is something to do
+	ctx      context.Context // of what is asked for it
+	cancel   context.CancelFunc
+	ended    chan struct{} // closed by the door, or when the client's grant ends
 	endOnce  sync.Once
-	next     string // where it goes on after silence
 	nextWait time.Duration
+	at       *url.URL // where it has come on its way from link to link
 	hold     *wire.Hold
 
-	mu       sync.Mutex
-	channels []binding
-	queue    []piece
-	bytes    int
-	backlog  []piece // came live while the history is read; nil when it has been
-	reading  bool    // the history is being read
-	seen     uint64  // the highest place that was read from it
-	closing  bool    // a publisher has ended it
-	lost     bool    // its queue was full
-	recover  []string
-	hinted   bool
+	mu        sync.Mutex
+	next      string // where it goes on after silence; only run changes it
+	channels  []binding
+	queue     []piece
+	bytes     int
+	backlog   []piece // came live while the history is read; nil when it has been
+	waiting   int     // bytes of backlog
+	reading   bool    // the history is being read
+	seen      uint64  // the highest place that was read from it
+	closing   bool    // a publisher has ended it
+	lost      bool    // its queue was full
+	recover   bool    // the next link is to be followed now: something is missing
+	following bool    // it is being followed
+	held      []glimpse
 }
 
 // piece is content that waits to be written.
@@ -59,20 +66,24 @@ func (x *exchange) stream(hold *wire.Hold, head *wire.Response) {
 	s := &stream{
 		x: x, rc: http.NewResponseController(x.w), framing: framingOf(x.route.Stream, head), hold: hold,
 		signal: make(chan struct{}, 1), ended: make(chan struct{}), channels: channels,
-		next: hold.Next, nextWait: hold.NextTimeout,
+		next: hold.Next, nextWait: hold.NextTimeout, at: x.base.uri,
 	}
-	release, err := x.d.Hold(x.route, func(int, string) { s.endOnce.Do(func() { close(s.ended) }) })
+	s.ctx, s.cancel = context.WithCancel(x.ctx)
+	defer s.cancel()
+	release, err := x.d.Hold(x.route, s.end)
 	if err != nil {
 		http.Error(x.w, err.Error(), http.StatusServiceUnavailable)
 		return
 	}
 	defer release()
+	defer x.d.Follow(x.grant, s.topics, s.end)()
 	seq, resumes := x.lastSeen(channels)
 	s.reading = resumes
 	sub := x.d.options.Space.Holder(mayReceive(x.grant), s.receive)
 	defer sub.Close()
 	for _, b := range channels {
-		if err := sub.Subscribe(b.topic, (x.route.Retained || b.Retained) && !resumes); err != nil {
+		resumed := resumes && x.d.history.keeps(b.topic)
+		if err := sub.Subscribe(b.topic, (x.route.Retained || b.Retained) && !resumed); err != nil {
 			x.failed(fmt.Errorf("%w: %w", wire.ErrInstruct, err))
 			return
 		}
@@ -98,9 +109,28 @@ func (x *exchange) stream(hold *wire.Hold, head *wire.Response) {
 	s.gone(s.run(sub))
 }
 
-// gone ends the stream: in good order, or so that the client notices.
+// end ends the stream in good order. Whoever may not be here any more does not wait for a
+// handler that is being asked.
+func (s *stream) end(code int, _ string) {
+	s.endOnce.Do(func() {
+		close(s.ended)
+		if code == socket.CloseUnauthorized || code == socket.CloseForbidden {
+			s.cancel()
+		}
+	})
+}
+
+// topics are the filters that the stream is subscribed to.
+func (s *stream) topics() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return topicsOf(s.channels)
+}
+
+// gone ends the stream: in good order, or so that the client notices. The handler is told
+// of a client that leaves, or is made to.
 func (s *stream) gone(err error) {
-	if s.hold.Gone != "" && s.x.r.Context().Err() != nil {
+	if s.hold.Gone != "" && (s.x.r.Context().Err() != nil || s.hasEnded()) {
 		s.x.d.work.Go(s.tellGone)
 	}
 	if err == nil || s.x.r.Context().Err() != nil {
@@ -140,7 +170,7 @@ func (s *stream) run(sub Subscriber) error {
 			}
 			s.rearm(beat)
 		case <-quiet.C:
-			if over, err := s.follow(s.lastIDs(), sub); over || err != nil {
+			if over, err := s.follow(sub); over || err != nil {
 				return err
 			}
 			s.rearm(beat)
@@ -180,8 +210,8 @@ func (s *stream) isOver() bool {
 // drain writes what waits. sub is nil when the stream is ending.
 func (s *stream) drain(sub Subscriber) (wrote bool, err error) {
 	s.mu.Lock()
-	queue, recover, hinted, lost := s.queue, s.recover, s.hinted, s.lost
-	s.queue, s.bytes, s.recover, s.hinted = nil, 0, nil, false
+	queue, recover, lost := s.queue, s.recover, s.lost
+	s.queue, s.bytes = nil, 0
 	s.mu.Unlock()
 	if lost {
 		return false, errSlow
@@ -199,8 +229,8 @@ func (s *stream) drain(sub Subscriber) (wrote bool, err error) {
 			return true, err
 		}
 	}
-	if (len(recover) > 0 || hinted) && sub != nil && s.next != "" {
-		over, err := s.follow(recover, sub)
+	if recover && sub != nil && s.next != "" {
+		over, err := s.follow(sub)
 		if over && err == nil {
 			s.mu.Lock()
 			s.closing = true
@@ -232,15 +262,8 @@ func (s *stream) receive(m *message.Message, shared *any) {
 
 // deliver queues a message. Call it with the lock held.
 func (s *stream) deliver(m *message.Message, d *delivery, live bool) {
-	if s.closing || s.lost {
+	if s.closing || s.lost || live && s.outOfOrder(m, d) {
 		return
-	}
-	var expected string
-	for i := range s.channels {
-		if c := &s.channels[i]; message.Match(c.topic, m.Topic) {
-			expected = c.last
-			break
-		}
 	}
 	f, filters, ok := pass(s.channels, s.hold.Meta, m, d)
 	if !ok {
@@ -258,18 +281,13 @@ func (s *stream) deliver(m *message.Message, d *delivery, live bool) {
 			s.reached(d)
 			return
 		case wire.Hint:
-			s.hinted = true
+			s.recover = true
 			s.wake()
 			s.reached(d)
 			return
 		default:
 		}
 		filters = append(append([]string(nil), filters...), i.Filters...)
-		if live && d.asked && expected != "" && expected != d.prev && s.next != "" && d.seq == 0 {
-			// The one before has not been seen here: the next link brings both.
-			s.missing(expected, m)
-			return
-		}
 	}
 	var b []byte
 	if changes(filters) {
@@ -291,15 +309,16 @@ func (s *stream) deliver(m *message.Message, d *delivery, live bool) {
 
 // push queues a piece. Call it with the lock held.
 func (s *stream) push(p piece, d *delivery, live bool) {
-	if live && s.reading && len(s.backlog) < s.x.route.Queue.MaxMessages {
+	q := &s.x.route.Queue
+	if live && s.reading && len(s.backlog) < q.MaxMessages && (s.waiting == 0 || s.waiting+len(p.b) <= q.MaxBytes) {
 		s.backlog = append(s.backlog, p)
+		s.waiting += len(p.b)
 		s.reached(d)
 		return
 	}
 	if live && p.seq != 0 && p.seq <= s.seen && !s.reading {
 		return // it was read from the history
 	}
-	q := &s.x.route.Queue
 	if s.reading && live || len(s.queue) >= q.MaxMessages || s.bytes > 0 && s.bytes+len(p.b) > q.MaxBytes {
 		s.x.d.metrics.missed.Add(1)
 		if d.pub != nil {
@@ -334,12 +353,14 @@ func (s *stream) wake() {
 }
 
 // resume writes what the client has missed, from the history, and then what has come
-// meanwhile.
+// meanwhile. The client's own place counts for the question only: it may be that of
+// another server, beyond all of ours.
 func (s *stream) resume(seq uint64) error {
 	const some = 256
+	var seen uint64
 	topics := s.x.keptTopics(s.channels)
 	for {
-		list, complete, err := s.x.d.history.history.After(s.x.r.Context(), topics, seq, some)
+		list, complete, err := s.x.d.history.history.After(s.x.ctx, topics, seq, some)
 		if err != nil {
 			return err
 		}
@@ -349,7 +370,10 @@ func (s *stream) resume(seq uint64) error {
 			}
 		}
 		for _, k := range list {
-			seq = k.Seq
+			seq, seen = k.Seq, k.Seq
+			if !s.x.mayReceive(k.Message.Topic) {
+				continue
+			}
 			d := newDelivery(k.Message, publicationFor(k.Item))
 			d.seq = k.Seq
 			s.mu.Lock()
@@ -365,14 +389,14 @@ func (s *stream) resume(seq uint64) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.reading, s.seen = false, seq
+	s.reading, s.seen = false, seen
 	for _, p := range s.backlog {
-		if p.seq == 0 || p.seq > seq {
+		if p.seq == 0 || p.seq > seen {
 			s.queue = append(s.queue, p)
 			s.bytes += len(p.b)
 		}
 	}
-	s.backlog = nil
+	s.backlog, s.waiting = nil, 0
 	s.wake()
 	return nil
 }

@@ -15,21 +15,67 @@ import (
 func (s *stream) catchUp() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.recover = append(s.recover, s.x.behind(s.channels)...)
+	s.recover = s.recover || len(s.x.behind(s.channels)) > 0
 	s.wake()
 }
 
-// missing asks for the next link to be followed because a message came before one that
-// was never seen here. Call it with the lock held.
-func (s *stream) missing(expected string, m *message.Message) {
-	for i := range s.channels {
-		if c := &s.channels[i]; message.Match(c.topic, m.Topic) {
-			c.last = expected
-			if len(s.recover) == 0 {
-				s.recover = []string{c.Name + "; last-id=" + expected}
-			}
+// outOfOrder deals with an item that does not follow what the client has: the one before
+// it was never seen here, and the next link brings both; or a next link is being followed
+// just now, and whether the item follows will be known when that has been. Call it with
+// the lock held.
+func (s *stream) outOfOrder(m *message.Message, d *delivery) bool {
+	if d.pub == nil || !d.asked || d.seq != 0 || s.next == "" {
+		return false
+	}
+	c := channelOf(s.channels, m.Topic)
+	switch {
+	case c == nil || c.last == "":
+		return false
+	case s.following && len(s.held) < s.x.route.Queue.MaxMessages && s.waiting <= s.x.route.Queue.MaxBytes:
+		s.held = append(s.held, glimpse{m, &publication{item: d.pub.item}}) // the publisher's own counts are its own
+		s.waiting += sizeOf(m)
+		return true
+	case !s.following && c.last == d.prev:
+		return false
+	}
+	s.recover = true
+	s.wake()
+	return true
+}
+
+// channelOf is the first channel that a topic's messages come by.
+func channelOf(list []binding, topic string) *binding {
+	for i := range list {
+		if message.Match(list[i].topic, topic) {
+			return &list[i]
+		}
+	}
+	return nil
+}
+
+// followed lets in what came while a next link was followed. What the answer has brought
+// already is dropped; if the rest does not go on from there, the link is followed again.
+func (s *stream) followed() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	held := s.held
+	s.held, s.waiting, s.following = nil, 0, false
+	newest := make(map[*binding]string)
+	for _, h := range held {
+		d := newDelivery(h.m, h.pub)
+		c := channelOf(s.channels, h.m.Topic)
+		if c == nil {
+			continue
+		}
+		newest[c] = d.id
+		if c.last == "" || c.last == d.prev {
+			s.deliver(h.m, d, true)
+		}
+	}
+	for c, id := range newest {
+		if c.last != id {
+			s.recover = true
 			s.wake()
-			return
 		}
 	}
 }
@@ -47,37 +93,80 @@ func (s *stream) lastIDs() []string {
 	return last
 }
 
-// follow asks the handler what comes next and appends that. An answer without a hold
-// and without a link ends the stream.
-func (s *stream) follow(last []string, sub Subscriber) (over bool, err error) {
-	a, err := s.askLink(s.x.r.Context(), http.MethodGet, s.next, last)
+// follow asks the handler what comes next and appends that, as long as it has no hold and
+// another link. An answer with neither ends the stream.
+func (s *stream) follow(sub Subscriber) (over bool, err error) {
+	s.mu.Lock()
+	s.following, s.recover = true, false
+	s.mu.Unlock()
+	for {
+		hold, err := s.appendNext()
+		if err != nil {
+			return false, err
+		}
+		if hold.Mode != wire.HoldStream && (hold.Next == "" || s.hasEnded()) {
+			return true, nil
+		}
+		s.goOn(hold)
+		if hold.Mode != wire.HoldStream {
+			continue // there is more of it
+		}
+		if err := s.rebind(hold, sub); err != nil {
+			return false, err
+		}
+		s.followed()
+		return false, nil
+	}
+}
+
+// appendNext asks the handler at the next link, writes what it answers, and returns its
+// instructions.
+func (s *stream) appendNext() (*wire.Hold, error) {
+	a, to, err := s.askLink(s.ctx, http.MethodGet, s.at, s.nextLink(), s.lastIDs())
 	if err == nil && a.Status != http.StatusOK {
 		err = fmt.Errorf("grip: the next link was answered with status %d", a.Status)
 	}
 	if err != nil {
 		s.x.d.metrics.requests.WithLabelValues("next", "failed").Inc()
-		return false, err
+		return nil, err
 	}
 	hold, out, err := wire.Instructions(&a.Response)
 	if err != nil {
 		s.x.d.metrics.requests.WithLabelValues("next", "bad").Inc()
-		return false, err
+		return nil, err
 	}
 	s.x.d.metrics.requests.WithLabelValues("next", "ok").Inc()
-	if err := s.write(out.Body); err != nil {
-		return false, err
+	s.at = to
+	return hold, s.write(out.Body)
+}
+
+// hasEnded reports whether the door has ended the stream.
+func (s *stream) hasEnded() bool {
+	select {
+	case <-s.ended:
+		return true
+	default:
+		return false
 	}
-	if hold.Mode != wire.HoldStream && hold.Next == "" {
-		return true, nil
-	}
+}
+
+func (s *stream) nextLink() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.next
+}
+
+// goOn takes from an answer where and how the stream goes on.
+func (s *stream) goOn(hold *wire.Hold) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.next, s.nextWait = hold.Next, hold.NextTimeout
-	if hold.Mode != wire.HoldStream {
-		return s.follow(last, sub) // there is more of it
-	}
 	if hold.KeepAlive != nil {
 		s.hold.KeepAlive = hold.KeepAlive
 	}
-	return false, s.rebind(hold, sub)
+	if hold.Meta != nil {
+		s.hold.Meta = hold.Meta
+	}
 }
 
 // rebind puts a hold's channels in the place of those before.
@@ -115,21 +204,22 @@ func holds(list []binding, topic string) bool {
 	return false
 }
 
-// askLink asks the handler at a link of an answer, which may be relative.
-func (s *stream) askLink(ctx context.Context, method, link string, last []string) (*answer, error) {
+// askLink asks the handler at a link, which may be relative, and says where that was.
+func (s *stream) askLink(ctx context.Context, method string, from *url.URL, link string, last []string) (*answer, *url.URL, error) {
 	to, err := url.Parse(link)
 	if err != nil {
-		return nil, fmt.Errorf("grip: the link %.200q is no URI: %w", link, err)
+		return nil, nil, fmt.Errorf("grip: the link %.200q is no URI: %w", link, err)
 	}
 	q := s.x.base.with(s.x.extra(last), nil)
 	q.method = method
-	q.uri = s.x.base.uri.ResolveReference(&url.URL{Path: to.Path, RawPath: to.RawPath, RawQuery: to.RawQuery})
-	return s.x.ask.ask(ctx, s.x.route, q)
+	q.uri = from.ResolveReference(&url.URL{Path: to.Path, RawPath: to.RawPath, RawQuery: to.RawQuery})
+	a, err := s.x.ask.ask(ctx, s.x.route, q)
+	return a, q.uri, err
 }
 
 // tellGone tells the handler that the client has left, at the link for that.
 func (s *stream) tellGone() {
-	_, err := s.askLink(s.x.d.life, http.MethodPost, s.hold.Gone, s.lastIDs())
+	_, _, err := s.askLink(s.x.d.life, http.MethodPost, s.x.base.uri, s.hold.Gone, s.lastIDs())
 	if err != nil {
 		s.x.d.metrics.disconnects.WithLabelValues("failed").Inc()
 		return

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -43,7 +44,8 @@ func (g gripHandler) authorize(w http.ResponseWriter, r *http.Request, route *Ro
 	grant, err := g.d.options.Authorize(r)
 	if err != nil {
 		g.d.metrics.refused.WithLabelValues("unauthorized").Inc()
-		http.Error(w, "Unauthorized", http.StatusUnauthorized)
+		g.d.options.Log.Debug().Err(err).Str("path", route.Path).Str("remote", r.RemoteAddr).Msg("a client was not let in")
+		refuseRequest(w, RefusalStatus(err))
 		return nil, false
 	}
 	return grant, true
@@ -56,7 +58,7 @@ const mostRefusal = 100_000
 // It returns when the handshake is answered; the connection goes on by itself.
 func (g gripHandler) serveSocket(w http.ResponseWriter, r *http.Request, route *Route, grant Grant) {
 	d := g.d
-	if !OriginAllowed(r, route.AllowedOrigins) {
+	if !route.AllowsOrigin(r) {
 		d.metrics.refused.WithLabelValues("origin").Inc()
 		http.Error(w, fmt.Sprintf("The origin %.200q may not connect here. Add it to the route's allowed_origins.", r.Header.Get("Origin")), http.StatusForbidden)
 		return
@@ -65,10 +67,15 @@ func (g gripHandler) serveSocket(w http.ResponseWriter, r *http.Request, route *
 	base.method = http.MethodPost
 	base.header = socketHeader(base.header)
 	s := &session{d: d, route: route, ask: g.ask, base: base, id: message.NewID(), grant: grant}
-	release, err := d.Hold(route, s.ended)
+	leave, err := d.Hold(route, s.ended)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		return
+	}
+	unfollow := d.Follow(grant, s.topics, s.ended)
+	release := func() {
+		unfollow()
+		leave()
 	}
 	a, ok := s.open(w, r)
 	if !ok {
@@ -96,6 +103,8 @@ func (g gripHandler) serveSocket(w http.ResponseWriter, r *http.Request, route *
 
 // open asks the handler whether the client may connect, and answers the client if not.
 func (s *session) open(w http.ResponseWriter, r *http.Request) (*answer, bool) {
+	ctx, cancel := s.d.during(r)
+	defer cancel()
 	batch := []wire.Event{{Type: wire.EventOpen}}
 	for {
 		a, err := s.askEvents(batch, 0, false)
@@ -118,7 +127,7 @@ func (s *session) open(w http.ResponseWriter, r *http.Request) (*answer, bool) {
 		switch {
 		case err == nil && len(events) == 0 && wait > 0:
 			// It has not made up its mind: it is asked again.
-			if sleep(r.Context(), wait) != nil {
+			if sleep(ctx, wait) != nil {
 				return nil, false
 			}
 			batch = nil
@@ -198,7 +207,7 @@ func acceptHeader(a *answer, r *http.Request, route *Route) http.Header {
 // Subprotocol is the first of a client's subprotocols that is in the list.
 func Subprotocol(r *http.Request, list []string) string {
 	for _, p := range websocket.Subprotocols(r) {
-		if listed(list, p) {
+		if slices.Contains(list, p) {
 			return p
 		}
 	}
@@ -270,7 +279,7 @@ func (s *session) readEnded(err error) {
 
 // askGoodbye tells the handler that the client closes, and closes as it answers.
 func (s *session) askGoodbye(closed *socket.CloseError) {
-	s.enqueue(wire.Event{Type: wire.EventClose, Content: wire.CloseContent(answerCode(closed.Code), closed.Reason)})
+	s.enqueue(wire.Event{Type: wire.EventClose, Content: wire.CloseContent(socket.AnswerCode(closed.Code), closed.Reason)})
 	s.mu.Lock()
 	var idle chan struct{}
 	if s.working {
@@ -281,7 +290,7 @@ func (s *session) askGoodbye(closed *socket.CloseError) {
 	if idle != nil {
 		<-idle
 	}
-	s.close(ending{code: answerCode(closed.Code), reason: closed.Reason}) // if the handler has not
+	s.close(ending{code: socket.AnswerCode(closed.Code), reason: closed.Reason}) // if the handler has not
 }
 
 // vanished tells the handler that the client has gone without a word.
@@ -298,6 +307,7 @@ func (s *session) vanished() {
 func (s *session) end() {
 	s.mu.Lock()
 	sub := s.sub
+	s.gone = true
 	s.interval = 0
 	for _, t := range [...]*time.Timer{s.poll, s.delayed} {
 		if t != nil {
@@ -314,11 +324,14 @@ func (s *session) end() {
 	}
 }
 
-// addr is the client's address.
-func (s *session) addr() netip.AddrPort {
-	a, err := netip.ParseAddr(s.base.addr)
-	if err != nil {
-		return netip.AddrPort{}
+// origin is the client as the sender of a message.
+func (s *session) origin() message.Origin {
+	o := message.Origin{ClientID: s.id, Via: message.ViaHTTP}
+	if a, err := netip.ParseAddr(s.base.addr); err == nil {
+		o.Addr = netip.AddrPortFrom(a.Unmap(), 0)
 	}
-	return netip.AddrPortFrom(a.Unmap(), 0)
+	if s.grant != nil {
+		o.Principal = s.grant.Name()
+	}
+	return o
 }

@@ -431,3 +431,59 @@ func TestWhatCouldNotBeStoredIsNotTriedAgain(t *testing.T) {
 		})
 	}
 }
+
+// A replay can be ended: the letters that wait for theirs stay what they were, an attempt
+// that is under way is the last, and no restart goes on with it.
+func TestStopReplay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDiary()
+		s := settings{letters: &outbox.LetterLimits{}}
+		c := newCalls(func(_ string, nth int) outbox.Result {
+			if nth == 1 {
+				return dead()
+			}
+			return again(time.Second)
+		})
+		w, hold := c.worker(), make(chan struct{})
+		do := w.do
+		w.do = func(ctx context.Context, batch []*outbox.Work) {
+			do(ctx, batch)
+			if batch[0].Replay {
+				<-hold
+			}
+		}
+		o := d.open(t, s)
+		stop := runWorker(t, o, w)
+		for i := 1; i <= 3; i++ {
+			put(t, o, job("q", i))
+		}
+		synctest.Wait()
+		o.Replay(every, 0.01, func(j *outbox.Job) { j.Queue = "other" })
+		synctest.Wait()
+		if n := o.Stop(func(l *outbox.Letter) bool { return l.Job.ID != "q-3" }); n != 2 {
+			t.Errorf("%d are stopped", n)
+		}
+		close(hold)
+		synctest.Wait()
+		if got := letters(o); got != "q-1 RetriesExhausted 2, q-2 RetriesExhausted 1, q-3 RetriesExhausted 1 replaying" {
+			t.Errorf("letters: %s", got)
+		}
+		if n := o.Stop(every); n != 1 {
+			t.Errorf("%d are stopped", n)
+		}
+		for _, l := range o.Letters(every) {
+			if l.Job.Queue != "q" {
+				t.Errorf("%s is in queue %s", l.Job.ID, l.Job.Queue)
+			}
+		}
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+		stop = runWorker(t, d.open(t, s), w)
+		after(time.Hour)
+		c.want(t, "0s q-1", "0s q-2", "0s q-3", "0s q-1")
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}

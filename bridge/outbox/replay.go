@@ -58,16 +58,55 @@ func (o *Outbox) Replay(match func(*Letter) bool, perSecond float64, change func
 		w.Replay, w.State.Replay = true, r
 	}
 	o.writeReplays(works)
+	var stopped []*Work
 	for _, w := range works {
+		if w.stop { // while it was written down
+			o.rest(w)
+			stopped = append(stopped, w)
+			continue
+		}
 		o.begin(w, now)
 	}
+	o.writeReplays(stopped)
 	return len(works)
 }
 
-// writeReplays writes down which letters are to be tried again, before any of them is.
-// o.mu is held, and free meanwhile.
+// Stop ends the replays of the dead letters that match, which are then what they were, and
+// says of how many. An attempt that is under way is the last one.
+func (o *Outbox) Stop(match func(*Letter) bool) int {
+	o.mu.Lock()
+	defer o.unlock()
+	var works, waiting []*Work
+	o.each(func(w *Work) {
+		if l := (Letter{Entry: w.kept(), Replaying: true}); w.Replay && match(&l) {
+			works = append(works, w)
+		}
+	})
+	for _, w := range works {
+		if !o.waiting(w) {
+			w.stop = true
+			continue
+		}
+		o.remove(w)
+		o.rest(w)
+		waiting = append(waiting, w)
+	}
+	o.writeReplays(waiting)
+	return len(works)
+}
+
+// rest makes a letter that is not tried again any more what it was.
+func (o *Outbox) rest(w *Work) {
+	if w.original != nil {
+		w.Job, w.original = *w.original, nil
+	}
+	w.Replay, w.State.Replay, w.stop, w.queue, w.group, w.most = false, nil, false, nil, nil, 0
+}
+
+// writeReplays writes down which letters are to be tried again, before any of them is, or
+// not any more. o.mu is held, and free meanwhile.
 func (o *Outbox) writeReplays(works []*Work) {
-	if o.log == nil || len(works) == 0 {
+	if o.log == nil || len(works) == 0 || o.phase >= ended {
 		return
 	}
 	entries := make([]Entry, len(works))

@@ -254,6 +254,9 @@ func (o *Outbox) record(w *Work) {
 		w.note(time.Now())
 	} else { // it can be seen meanwhile
 		o.mu.Lock()
+		if w.stop && w.Result.Verdict == Again {
+			w.Result.Verdict, w.Result.Condition = Dead, w.State.Condition
+		}
 		w.note(time.Now())
 		o.mu.Unlock()
 	}
@@ -342,10 +345,7 @@ func (o *Outbox) leave(q *queue, w *Work) {
 		o.release(q, w)
 		return
 	}
-	if w.original != nil {
-		w.Job, w.original = *w.original, nil
-	}
-	w.Replay, w.queue, w.group, w.most = false, nil, nil, 0
+	o.rest(w)
 	replayed := "failed"
 	if w.Result.Verdict == Done || w.drop {
 		replayed = "done"

@@ -14,6 +14,9 @@ type Work struct {
 	Result Result
 	// Replay says that it is a dead letter that is tried again.
 	Replay bool
+	letter bool // it is among the dead letters
+	stop   bool // a dead letter whose attempt that is under way is to be the last
+	drop   bool // a dead letter that was dropped while it was tried again, or a job that could not be stored
 
 	born  time.Time // when its age began: accepted, or replayed
 	size  int64
@@ -29,9 +32,7 @@ type Work struct {
 
 	original   *Job  // of a dead letter, while another job is tried in its place
 	before     int   // attempts before it was replayed
-	letter     bool  // it is among the dead letters
-	letterSize int64 // what it takes as one, while it is one
-	drop       bool  // a dead letter that was dropped while it was tried again, or a job that could not be stored
+	letterSize int64 // what it takes as a dead letter, while it is one
 }
 
 // Result is what became of an attempt.
@@ -185,6 +186,7 @@ func (s *State) size() int64 {
 
 // share lets errors that are the same be in memory once, in a State that was read.
 func (s *State) share() {
+	s.Attempts = slices.Clone(s.Attempts) // the Log has the slice too
 	for i := 1; i < len(s.Attempts); i++ {
 		if before := s.Attempts[i-1].Error; s.Attempts[i].Error == before {
 			s.Attempts[i].Error = before

@@ -3,6 +3,7 @@ package auth_test
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -23,9 +24,7 @@ func jwk(t *testing.T, key any, id string, change map[string]any) string {
 	if err := json.Unmarshal(must(json.Marshal(k.Marshal())), &fields); err != nil {
 		t.Fatal(err)
 	}
-	for name, value := range change {
-		fields[name] = value
-	}
+	maps.Copy(fields, change)
 	return string(must(json.Marshal(fields)))
 }
 
@@ -46,17 +45,20 @@ func TestOddKeySets(t *testing.T) {
 		good, refuse []*auth.Credentials
 	}{
 		{
-			"two keys under one id", []string{jwk(t, one.rsa.Public(), "a", nil), jwk(t, two.rsa.Public(), "a", nil), jwk(t, one.ecdsa.Public(), "a", nil)},
+			"two keys under one id",
+			[]string{jwk(t, one.rsa.Public(), "a", nil), jwk(t, two.rsa.Public(), "a", nil), jwk(t, one.ecdsa.Public(), "a", nil)},
 			[]*auth.Credentials{by("RS256", one.rsa, "a"), by("PS256", two.rsa, "a"), by("ES256", one.ecdsa, "a")},
 			[]*auth.Credentials{by("RS256", three.rsa, "a"), by("RS256", one.rsa, "b"), by("ES256", two.ecdsa, "a")},
 		},
 		{
-			"a key for one algorithm", []string{jwk(t, one.rsa.Public(), "a", map[string]any{"alg": "RS512"})},
+			"a key for one algorithm",
+			[]string{jwk(t, one.rsa.Public(), "a", map[string]any{"alg": "RS512"})},
 			[]*auth.Credentials{by("RS512", one.rsa, "a")},
 			[]*auth.Credentials{by("RS256", one.rsa, "a"), by("PS512", one.rsa, "a")},
 		},
 		{
-			"keys for something else", []string{
+			"keys for something else",
+			[]string{
 				jwk(t, one.rsa.Public(), "enc", map[string]any{"use": "enc"}), jwk(t, one.rsa.Public(), "ops", map[string]any{"key_ops": []string{"encrypt", "wrapKey"}}),
 				jwk(t, two.rsa.Public(), "verify", map[string]any{"key_ops": []string{"verify"}, "use": "sig"}),
 			},
@@ -64,7 +66,8 @@ func TestOddKeySets(t *testing.T) {
 			[]*auth.Credentials{by("RS256", one.rsa, "enc"), by("RS256", one.rsa, "ops"), by("RS256", one.rsa, "verify")},
 		},
 		{
-			"what nobody can read beside what we can", []string{`{"kty":"XX","kid":"x"}`, `{"kty":"RSA","kid":"a","n":"AQAB","e":"AQAB"}`, `{}`, jwk(t, one.ed.Public(), "ed", nil)},
+			"what nobody can read beside what we can",
+			[]string{`{"kty":"XX","kid":"x"}`, `{"kty":"RSA","kid":"a","n":"AQAB","e":"AQAB"}`, `{}`, jwk(t, one.ed.Public(), "ed", nil)},
 			[]*auth.Credentials{by("EdDSA", one.ed, "ed")},
 			[]*auth.Credentials{by("EdDSA", two.ed, "ed"), by("RS256", one.rsa, "a"), by("HS256", []byte("AQAB"), "x")},
 		},

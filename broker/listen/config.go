@@ -4,9 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/topicwire/topicwire/internal/weborigin"
 )
 
 // Addresses is one "host:port" or a list of them.
@@ -188,10 +191,11 @@ func (c WebSocketConfig) Check(report func(path, problem, remedy string)) {
 	if c.PingInterval > 0 && c.PingInterval < time.Second {
 		report("ping_interval", "is below one second", "write 30s, or leave it out")
 	}
-	for i, s := range c.AllowedOrigins {
-		if _, err := parseOrigins([]string{s}); err != nil {
-			report(fmt.Sprintf("allowed_origins[%d]", i), fmt.Sprintf("%q is no origin", s),
-				"write scheme://host or scheme://host:port without a path, for example https://app.example.com or https://*.example.com")
-		}
-	}
+	weborigin.Check("allowed_origins", c.AllowedOrigins, report)
+}
+
+// AllowsOrigin reports whether an HTTP request may come from where it says: no web page,
+// or one that may also connect over WebSocket. It is for HTTP doors beside /mqtt.
+func (c WebSocketConfig) AllowsOrigin(r *http.Request) bool {
+	return weborigin.Parse(c.AllowedOrigins).Allow(r)
 }

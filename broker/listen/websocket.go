@@ -12,6 +12,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"github.com/topicwire/topicwire/internal/weborigin"
 	"github.com/topicwire/topicwire/message"
 )
 
@@ -21,7 +22,7 @@ import (
 type WebSocket struct {
 	*runner
 	cfg      WebSocketConfig
-	origins  origins
+	origins  weborigin.Rules
 	handler  Handler
 	upgrader websocket.Upgrader
 }
@@ -32,16 +33,7 @@ func NewWebSocket(cfg WebSocketConfig, h Handler, opts Options) *WebSocket {
 	if opts.Name == "" {
 		opts.Name = "websocket"
 	}
-	w := &WebSocket{runner: newRunner(opts), cfg: cfg.withDefaults(), handler: h}
-	for _, s := range cfg.AllowedOrigins {
-		o, err := parseOrigins([]string{s})
-		if err != nil {
-			continue
-		}
-		w.origins.any = w.origins.any || o.any
-		w.origins.null = w.origins.null || o.null
-		w.origins.patterns = append(w.origins.patterns, o.patterns...)
-	}
+	w := &WebSocket{runner: newRunner(opts), cfg: cfg.withDefaults(), handler: h, origins: weborigin.Parse(cfg.AllowedOrigins)}
 	w.upgrader = websocket.Upgrader{
 		HandshakeTimeout: w.opts.ConnectTimeout,
 		// Reading goes through the socket's pooled buffer, writing through ours: what
@@ -71,7 +63,7 @@ func (w *WebSocket) Connections() int { return w.connections() }
 // What cannot be upgraded gets an answer that says why.
 func (w *WebSocket) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	local := localAddr(r)
-	if status, reason, text := w.refusal(r, local.Addr()); status != 0 {
+	if status, reason, text := w.refusal(r); status != 0 {
 		w.stats.refused(reason)
 		w.opts.Log.Debug().Str("listener", w.opts.Name).Str("remote", r.RemoteAddr).Str("reason", reason).Msg("WebSocket refused")
 		if status == http.StatusUpgradeRequired {
@@ -110,11 +102,11 @@ func (w *WebSocket) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 }
 
 // refusal checks what can be said before the upgrade; status 0 = go on.
-func (w *WebSocket) refusal(r *http.Request, local netip.Addr) (status int, reason, text string) {
+func (w *WebSocket) refusal(r *http.Request) (status int, reason, text string) {
 	switch {
 	case !websocket.IsWebSocketUpgrade(r):
 		return http.StatusUpgradeRequired, "no_upgrade", "This is MQTT over WebSocket: connect with an MQTT client, for example mqtt.js, to this address with ws:// or wss://."
-	case !w.origins.allow(r, local):
+	case !w.origins.Allow(r):
 		return http.StatusForbidden, "origin", fmt.Sprintf("The origin %.200q may not connect here. Add it to listen.websocket.allowed_origins.", r.Header.Get("Origin"))
 	case !w.cfg.AllowNoSubprotocol && !offersMQTT(r):
 		// [MQTT-6.0.0-3]: the client must offer it. A client that has not would not

@@ -14,6 +14,7 @@ type DeadCmd struct {
 	List   DeadListCmd   `cmd:"" help:"List the dead letters."`
 	Show   DeadShowCmd   `cmd:"" help:"Print one dead letter whole, as AWS's failure destinations get it."`
 	Replay DeadReplayCmd `cmd:"" help:"Try dead letters again."`
+	Stop   DeadStopCmd   `cmd:"" help:"End the replay of dead letters."`
 	Drop   DeadDropCmd   `cmd:"" help:"Forget dead letters."`
 }
 
@@ -99,7 +100,8 @@ type DeadReplayCmd struct {
 func (DeadReplayCmd) Help() string {
 	return `Letters are tried in the order of their messages, with as many attempts as a new
 message has. A letter that succeeds is gone; one that fails again stays, with the new error.
-The command does not wait for that: see topicwire dead list.
+The command does not wait for that: see topicwire dead list. A replay goes on after a
+restart of the server; topicwire dead stop ends it.
 
 Examples:
   topicwire dead replay --rule ingest --rate 10
@@ -122,6 +124,31 @@ func (c DeadReplayCmd) Run(ctx context.Context, s *Streams) error {
 		q.Set("rate", strconv.FormatFloat(c.Rate, 'g', -1, 64))
 	}
 	return c.change(ctx, s, http.MethodPost, "/admin/dead/replay", q, changeFlags{all: c.All, dryRun: c.DryRun, json: c.JSON, verb: "replayed"})
+}
+
+// DeadStopCmd ends replays.
+type DeadStopCmd struct {
+	adminFlags
+	deadFilter
+	All  bool `help:"Without a filter: all of them are meant."`
+	JSON bool `name:"json" help:"Print JSON."`
+}
+
+// Help says what becomes of the letters.
+func (DeadStopCmd) Help() string {
+	return `The letters stay what they were. An attempt that is under way is the last one.
+
+Example:
+  topicwire dead stop --all`
+}
+
+// Run says of how many the replay is ended.
+func (c DeadStopCmd) Run(ctx context.Context, s *Streams) error {
+	q, err := c.query()
+	if err != nil {
+		return err
+	}
+	return c.change(ctx, s, http.MethodDelete, "/admin/dead/replay", q, changeFlags{all: c.All, json: c.JSON, verb: "stopped"})
 }
 
 // DeadDropCmd forgets dead letters.

@@ -49,10 +49,11 @@ export const handler = async (event) => {
 async function publish(content) {
   const url = new URL(process.env.GRIP_URL);
   const key = url.searchParams.get("key");
+  const event = `data: ${content.replace(/\r\n?|\n/g, "\ndata: ")}\n\n`; // each line of it is a line of the event
   const answer = await fetch(`${url.origin}${url.pathname.replace(/\/$/, "")}/publish/`, {
     method: "POST",
     headers: { "Content-Type": "application/json", Authorization: `Bearer ${key}` },
-    body: JSON.stringify({ items: [{ channel: room, formats: { "ws-message": { content }, "http-stream": { content: `data: ${content}\n\n` } } }] }),
+    body: JSON.stringify({ items: [{ channel: room, formats: { "ws-message": { content }, "http-stream": { content: event } } }] }),
   });
   if (!answer.ok) throw new Error(`publish: ${answer.status} ${await answer.text()}`);
 }

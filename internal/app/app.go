@@ -59,6 +59,7 @@ type app struct {
 	doors     *doors
 	web       *webServer
 	door      *grip.Door
+	grants    *grants // of the clients of routes
 	gateway   *apigateway.Gateway
 	inner     *functionDoor // for functions that run here
 	live      *Live

@@ -82,4 +82,7 @@ func (a *app) recheck() {
 	if a.broker != nil { // it is, but for the moment in which the program is put together
 		a.broker.Recheck(a.auth.Recheck)
 	}
+	if a.grants != nil { // the same
+		a.grants.Recheck()
+	}
 }

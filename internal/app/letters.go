@@ -17,10 +17,11 @@ type letters struct{ bridge *bridge.Bridge }
 // routes puts the door on mux, each way through it behind guard.
 func (d letters) routes(mux *http.ServeMux, guard func(http.Handler) http.Handler) {
 	for path, h := range map[string]http.HandlerFunc{
-		"GET /admin/dead":         d.list,
-		"GET /admin/dead/{id}":    d.show,
-		"POST /admin/dead/replay": d.replay,
-		"DELETE /admin/dead":      d.drop,
+		"GET /admin/dead":           d.list,
+		"GET /admin/dead/{id}":      d.show,
+		"POST /admin/dead/replay":   d.replay,
+		"DELETE /admin/dead/replay": d.stop,
+		"DELETE /admin/dead":        d.drop,
 	} {
 		mux.Handle(path, guard(h))
 	}
@@ -107,6 +108,15 @@ func (d letters) replay(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	writeJSON(w, http.StatusOK, map[string]any{"replayed": n})
+}
+
+func (d letters) stop(w http.ResponseWriter, r *http.Request) {
+	f, err := chosen(r)
+	if err != nil {
+		refuse(w, http.StatusBadRequest, err)
+		return
+	}
+	writeJSON(w, http.StatusOK, map[string]any{"stopped": d.bridge.StopReplays(f)})
 }
 
 func (d letters) drop(w http.ResponseWriter, r *http.Request) {

@@ -34,6 +34,7 @@ func (a *app) authorize(_ context.Context, p *auth.Principal, c *auth.Credential
 func (a *app) reloadPolicies(cfg *config.Config) {
 	a.authority.Load(cfg.Auth.PolicyConfig, authorityOptions(cfg))
 	a.broker.Reauthorize()
+	a.grants.Reauthorize()
 }
 
 // caller is who makes an HTTP request, with his policies.

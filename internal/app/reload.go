@@ -117,11 +117,11 @@ func (a *app) reload(started *config.Config) (*config.Config, error) {
 	endOld := a.functions.swap(registry)
 	a.protobuf.Load(cfg)
 	a.bridge.Load(program)
-	a.door.Load(cfg.Routes)
-	endOld()
 	a.reloadPolicies(cfg)
 	a.doors.keys.load(a.functionPrincipals(cfg))
 	a.loadAuth(methods)
+	a.door.Load(cfg.Routes) // who may come is known before there is somewhere to come to
+	endOld()
 	a.reloads++
 	a.program.loaded()
 	for i := range cfg.Warnings {

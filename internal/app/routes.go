@@ -5,19 +5,18 @@ import (
 	"errors"
 	"maps"
 	"net"
-	"net/http"
 	"strconv"
 
 	"github.com/topicwire/topicwire/bridge/function"
 	"github.com/topicwire/topicwire/bridge/grip"
 	"github.com/topicwire/topicwire/broker"
-	"github.com/topicwire/topicwire/broker/auth"
 	"github.com/topicwire/topicwire/internal/config"
 	"github.com/topicwire/topicwire/message"
 )
 
 // newDoor makes the door of plain WebSockets and HTTP streams.
 func (a *app) newDoor(cfg *config.Config) error {
+	a.grants = newGrants(a.auth, a.log)
 	limits := cfg.Limits.Effective()
 	var history grip.History // nil = in memory
 	if a.durable.history != nil {
@@ -28,7 +27,7 @@ func (a *app) newDoor(cfg *config.Config) error {
 		History:   history,
 		Space:     space{a.broker},
 		Functions: byName{a.functions},
-		Authorize: a.gripCaller,
+		Authorize: a.grants.authorize,
 		Asks:      func() bool { return !a.authority.Open() },
 		Defaults:  grip.Defaults{MaxMessage: limits.MaxPacketSize, MaxQueued: limits.WriteBuffer},
 		Log:       a.log,
@@ -83,26 +82,6 @@ func reachable(addr net.Addr) string {
 	}
 	return net.JoinHostPort("127.0.0.1", strconv.Itoa(t.Port))
 }
-
-// gripCaller says who makes a request, by the methods and the policies that hold now.
-func (a *app) gripCaller(r *http.Request) (grip.Grant, error) {
-	p, err := a.auth.AuthenticateHTTP(r)
-	if err != nil {
-		return nil, err
-	}
-	return principalGrant{p}, nil
-}
-
-// principalGrant is what a principal's policies allow.
-type principalGrant struct{ p *auth.Principal }
-
-func (g principalGrant) Name() string { return g.p.Name }
-
-func (g principalGrant) MayPublish(topic string) bool { return g.p.May(auth.Publish, topic) }
-
-func (g principalGrant) MaySubscribe(filter string) bool { return g.p.May(auth.Subscribe, filter) }
-
-func (g principalGrant) MayReceive(topic string) bool { return g.p.May(auth.Receive, topic) }
 
 // space is the broker as the door sees it.
 type space struct{ b *broker.Broker }

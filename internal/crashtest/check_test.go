@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-
-	"github.com/topicwire/topicwire/internal/testkit"
 )
 
 // settle lets everything that is under way arrive.
@@ -20,7 +18,7 @@ func (w *world) settle() {
 	}
 	w.within(w.retained.session, "acknowledgements", func() bool { return len(w.retained.flights) == 0 })
 	w.t.Logf("%d messages were acknowledged", expected)
-	if expected < 100 {
+	if expected < w.least {
 		w.t.Fatal("that is no load")
 	}
 	for _, s := range w.subscribers {
@@ -66,7 +64,7 @@ func (w *world) settle() {
 // soon is within, with a word about what is missing.
 func (w *world) soon(s *session, what string, cond func() bool, missing func() string) {
 	w.t.Helper()
-	ctx, cancel := patience(w.ctx)
+	ctx, cancel := context.WithTimeout(w.ctx, w.patience)
 	defer cancel()
 	if err := s.wait(ctx, cond); err != nil {
 		s.mu.Lock()
@@ -192,7 +190,7 @@ func (w *world) checkRetained() {
 	}
 	defer l.close()
 	got := map[string]int{}
-	ctx, cancel := patience(w.t.Context())
+	ctx, cancel := context.WithTimeout(w.t.Context(), w.patience)
 	defer cancel()
 	err = s.wait(ctx, func() bool {
 		for _, d := range s.got {
@@ -205,9 +203,4 @@ func (w *world) checkRetained() {
 			w.t.Errorf("%s: number %d is retained, and %d was acknowledged last", topic, got[topic], n)
 		}
 	}
-}
-
-// patience bounds a wait for something that must happen.
-func patience(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(ctx, testkit.Patience)
 }

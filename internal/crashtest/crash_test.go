@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -69,16 +70,27 @@ const (
 	topics      = 3  // of a publisher
 )
 
+// place is where the server runs.
+type place interface {
+	// start starts it and returns its address when it is ready.
+	start() (address string)
+	// kill ends it without a warning.
+	kill()
+}
+
 // world is the server, its clients, and what they know.
 type world struct {
-	t       *testing.T
-	ctx     context.Context //nolint:containedctx // of all clients
-	stop    context.CancelFunc
-	dir     string
-	server  *testkit.Server
-	address atomic.Pointer[string]
-	rng     *rand.Rand // of the kills; every client has its own
-	seed    uint64
+	t        *testing.T
+	ctx      context.Context //nolint:containedctx // of all clients
+	stop     context.CancelFunc
+	place    place
+	patience time.Duration // how long to wait for something that must happen
+	most     int           // bytes of a message, about
+	least    int           // messages without which there was no load
+	function string        // the address of the function
+	address  atomic.Pointer[string]
+	rng      *rand.Rand // of the kills; every client has its own
+	seed     uint64
 
 	finish  chan struct{} // closed: no new messages, everybody stays connected
 	clients sync.WaitGroup
@@ -116,29 +128,61 @@ func newWorld(t *testing.T, durability string, seed uint64) *world {
 // newWorldWith is newWorld with the store section given.
 func newWorldWith(t *testing.T, store string, seed uint64) *world {
 	t.Helper()
-	w := &world{t: t, dir: t.TempDir(), seed: seed, rng: rand.New(rand.NewPCG(seed, 0)), finish: make(chan struct{})}
+	w := emptyWorld(t, seed)
+	config := filepath.Join(t.TempDir(), "config.yaml")
+	testkit.WriteFiles(t, filepath.Dir(config), map[string]string{"config.yaml": configuration("127.0.0.1:0", store, w.function)})
+	w.place = &process{t: t, config: config}
+	return w
+}
+
+// emptyWorld is one without a server.
+func emptyWorld(t *testing.T, seed uint64) *world {
+	t.Helper()
+	w := &world{t: t, seed: seed, rng: rand.New(rand.NewPCG(seed, 0)), finish: make(chan struct{}), patience: testkit.Patience, most: 400, least: 100}
 	w.ctx, w.stop = context.WithCancel(t.Context())
 	t.Cleanup(func() {
 		w.stop()
 		w.clients.Wait()
 	})
-	function := httptest.NewServer(http.HandlerFunc(w.function))
+	function := httptest.NewServer(http.HandlerFunc(w.invoke))
 	t.Cleanup(function.Close)
-	testkit.WriteFiles(t, w.dir, map[string]string{"config.yaml": fmt.Sprintf(`
-listen: {mqtt: 127.0.0.1:0, http: 127.0.0.1:0}
+	w.function = function.Listener.Addr().String()
+	return w
+}
+
+func configuration(mqtt, store, function string) string {
+	return fmt.Sprintf(`
+listen: {mqtt: "%s", http: 127.0.0.1:0}
 store: %s
 functions:
-  f: {http: %s}
+  f: {http: "http://%s"}
 rules:
   - name: work
     sql: SELECT encode(*, 'base64') AS p, topic() AS t FROM 'load/#'
     actions: [{ordered_by: topic, lambda: {function: f, reply: {topic: "reply/${topic(2)}", qos: 1}}}]
-`, store, function.URL)})
-	return w
+`, mqtt, store, function)
 }
 
-// function takes note of a message and answers with it.
-func (w *world) function(out http.ResponseWriter, r *http.Request) {
+// process is a server beside the test.
+type process struct {
+	t      *testing.T
+	config string
+	server *testkit.Server
+}
+
+func (p *process) start() string {
+	p.t.Helper()
+	p.server = testkit.Serve(p.t, binary.Path(p.t), p.config)
+	return p.server.MQTT
+}
+
+func (p *process) kill() {
+	p.server.Signal(syscall.SIGKILL)
+	<-p.server.Exited
+}
+
+// invoke is the function: it takes note of a message and answers with it.
+func (w *world) invoke(out http.ResponseWriter, r *http.Request) {
 	var event struct {
 		P []byte `json:"p"`
 		T string `json:"t"`
@@ -159,14 +203,11 @@ func (w *world) pause(least, most int) {
 
 func (w *world) start() {
 	w.t.Helper()
-	w.server = testkit.Serve(w.t, binary.Path(w.t), w.dir+"/config.yaml")
-	w.address.Store(&w.server.MQTT)
+	address := w.place.start()
+	w.address.Store(&address)
 }
 
-func (w *world) kill() {
-	w.server.Signal(syscall.SIGKILL)
-	<-w.server.Exited
-}
+func (w *world) kill() { w.place.kill() }
 
 // connect connects as soon as the server lets it; nil when the test ends.
 func (w *world) connect(s *session) *link {
@@ -219,10 +260,12 @@ func (w *world) load() {
 // within waits for something that must happen.
 func (w *world) within(s *session, what string, cond func() bool) {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(w.ctx, testkit.Patience)
+	ctx, cancel := context.WithTimeout(w.ctx, w.patience)
 	defer cancel()
 	if err := s.wait(ctx, cond); err != nil {
-		w.t.Fatalf("%s waits for %s in vain: %v", s.id, what, err)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		w.t.Fatalf("%s waits for %s in vain: %v; it has received %d messages; %s", s.id, what, err, len(s.got), strings.Join(s.lost, "; "))
 	}
 }
 
@@ -325,7 +368,7 @@ func (w *world) publishOne(p *publisher, l *link, root string, retain bool) bool
 	n := p.n
 	f := &flight{
 		topic: fmt.Sprintf("%s/%s/%d", root, p.id, n%topics), qos: p.qos, retain: retain,
-		payload: fmt.Sprintf("%s %d %s", p.id, n, strings.Repeat("x", n%400)),
+		payload: fmt.Sprintf("%s %d %s", p.id, n, strings.Repeat("x", n*7919%w.most)),
 	}
 	f.acked = func() {
 		p.acked[f.payload] = true

@@ -13,6 +13,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -160,9 +161,7 @@ func (f *fort) next() string {
 func (f *fort) token(change jwt.MapClaims) string {
 	f.t.Helper()
 	claims := jwt.MapClaims{"sub": "lamp", "iss": "fort", "aud": "fort", "exp": time.Now().Add(time.Hour).Unix()}
-	for k, v := range change {
-		claims[k] = v
-	}
+	maps.Copy(claims, change)
 	text, err := jwt.NewWithClaims(jwt.SigningMethodRS256, claims).SignedString(f.issuer)
 	if err != nil {
 		f.t.Fatal(err)

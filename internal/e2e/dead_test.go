@@ -116,6 +116,15 @@ func TestDeadLetters(t *testing.T) {
 		}
 	}
 	await(t, func() bool { out, _ := dead("list", "--json"); return strings.Count(out, "requestId") == 3 })
+	if out, code := dead("replay", "--rule", "orders", "--rate", "0.001"); code != 0 || out != "3 replayed\n" {
+		t.Errorf("status %d: %s", code, out)
+	}
+	await(t, func() bool { out, _ := dead("list"); return strings.Count(out, "replaying") == 2 }) // the first has failed again
+	for _, want := range []string{"2 stopped\n", "0 stopped\n"} {
+		if out, code := dead("stop", "--all"); code != 0 || out != want {
+			t.Errorf("status %d: %s", code, out)
+		}
+	}
 	mended.Store(true)
 	if out, code := dead("replay", "--rule", "orders", "--rate", "100"); code != 0 || out != "3 replayed\n" {
 		t.Errorf("status %d: %s", code, out)

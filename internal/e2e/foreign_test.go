@@ -13,9 +13,9 @@ import (
 	"github.com/topicwire/topicwire/internal/testkit"
 )
 
-// serverless-offline as a Lambda endpoint. Its modules take 279 MB, so it is not part of
-// every run: make foreign installs them and says where they are. What was seen of it is
-// also what the tests in bridge/function answer with.
+// serverless-offline as a Lambda endpoint. Its modules take 279 MB and more than a minute to
+// install, so make test leaves it out; CI runs make foreign, which installs them and says
+// where they are. What was seen of it is also what the tests in bridge/function answer with.
 func TestServerlessOffline(t *testing.T) {
 	modules := os.Getenv("TOPICWIRE_FOREIGN")
 	if modules == "" {

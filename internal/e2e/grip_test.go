@@ -26,7 +26,7 @@ grip: {iss: me, key: secret}
 functions:
 ` + functions + `routes:
   - {path: /echo, function: echo, max_message: 2MB}
-  - {path: /chat, function: chat}
+  - {path: /chat, function: chat, compression: true} # npm ws and Chromium offer it by themselves
   - {path: /poll, function: poll}
   - {path: /stream, function: stream}
   - {path: /environ, function: environ}

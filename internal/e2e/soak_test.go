@@ -51,7 +51,7 @@ func TestEverybodyComesBackAtOnce(t *testing.T) {
 	clients := soakSize(t)
 	kept := clients / 10
 	config := filepath.Join(t.TempDir(), "config.yaml")
-	testkit.WriteFiles(t, filepath.Dir(config), map[string]string{"config.yaml": "listen: {mqtt: 127.0.0.1:0}\n"})
+	testkit.WriteFiles(t, filepath.Dir(config), map[string]string{"config.yaml": "listen: {mqtt: 127.0.0.1:0}\n" + os.Getenv("TOPICWIRE_SOAK_CONFIG")})
 	s := testkit.Serve(t, binary.Path(t), config)
 	crowd := &crowd{t: t, address: s.MQTT, all: make([]*bare, clients), kept: kept}
 
@@ -161,7 +161,7 @@ func dialBare(address string, i int) (*bare, error) {
 	if err != nil {
 		return nil, err
 	}
-	_ = conn.SetDeadline(time.Now().Add(2 * time.Minute))
+	_ = conn.SetDeadline(time.Now().Add(5 * time.Minute))
 	return &bare{conn: conn, r: bufio.NewReaderSize(conn, 64)}, nil
 }
 

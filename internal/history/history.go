@@ -46,10 +46,10 @@ type Stream struct {
 	failed  prometheus.Counter
 	subject string
 
-	mu      sync.Mutex
-	conn    *nats.Conn
-	js      jetstream.JetStream
-	failing bool // the last write failed, and the log says so
+	mu     sync.Mutex
+	conn   *nats.Conn
+	js     jetstream.JetStream
+	logged time.Time // when the log was last told of a failure
 }
 
 // record is a message as the stream has it.
@@ -64,6 +64,8 @@ const (
 	readWait = 10 * time.Second
 	// closeWait bounds the wait for what is still to be written.
 	closeWait = 5 * time.Second
+	// logEvery is how often the log is told of failures.
+	logEvery = time.Minute
 	// readAtOnce is how many messages are asked for at a time.
 	readAtOnce = 1000
 )
@@ -187,8 +189,8 @@ func (s *Stream) fails(err error) {
 	s.failed.Inc()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.failing {
-		s.failing = true // once: the metric counts
+	if now := time.Now(); now.Sub(s.logged) >= logEvery { // the metric counts them all
+		s.logged = now
 		s.log.Error().Err(err).Msg("the store does not take the history: what is published now is kept in memory only")
 	}
 }

@@ -30,6 +30,8 @@ type Server interface {
 	// Room is why n more bytes cannot be written, or nil. last: not even out of what is
 	// kept back for tidying up.
 	Room(n int, last bool) error
+	// Sync returns when everything that was acknowledged is on the disk.
+	Sync() error
 	// Mend does what can be done after a failed write, before the next attempt.
 	Mend(ctx context.Context)
 }

@@ -346,6 +346,15 @@ type faulty struct {
 	mu   sync.Mutex
 	room error
 	mend chan struct{}
+	// synced is what Sync returns, each time one; nil: Sync is the server's.
+	synced chan error
+}
+
+func (f *faulty) Sync() error {
+	if f.synced == nil {
+		return f.Server.Sync()
+	}
+	return <-f.synced
 }
 
 func (f *faulty) Room(_ int, _ bool) error {

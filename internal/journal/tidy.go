@@ -91,8 +91,12 @@ func (j *Journal) throwAway() error {
 	return nil
 }
 
-// purge throws away the messages before seq.
+// purge throws away the messages before seq. What of them was written anew must be on
+// the disk before: files may be gone from it sooner than what was written last is there.
 func (j *Journal) purge(seq uint64) error {
+	if err := j.server.Sync(); err != nil {
+		return err
+	}
 	_, life := j.server.Link()
 	ctx, cancel := context.WithTimeout(life, commitTimeout)
 	defer cancel()

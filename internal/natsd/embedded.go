@@ -28,9 +28,13 @@ const (
 
 // embedded is the server in this process.
 type embedded struct {
-	s    *Server
-	dir  string
-	lock *os.File
+	s     *Server
+	dir   string
+	lock  *os.File
+	clean bool // the folder is as a server left it that ended in good order
+
+	syncing sync.Mutex
+	kept    map[string]condition // of the files that are on the disk
 
 	mu     sync.Mutex
 	server *server.Server
@@ -73,6 +77,9 @@ func (e *embedded) claim() error {
 		return remedy(fmt.Errorf("store.dir: %s %w", e.dir, ErrInUse), "stop that one, or set store.dir to another folder")
 	}
 	e.lock = f
+	if e.clean, err = wasClosed(f); err != nil {
+		return remedy(fmt.Errorf("store.dir: %w", err), own)
+	}
 	return nil
 }
 
@@ -90,6 +97,12 @@ func (e *embedded) start(ctx context.Context) error {
 	default:
 		opts.SyncInterval = syncInterval
 	}
+	if !e.clean {
+		if err := e.forgetIndexes(); err != nil {
+			return fmt.Errorf("store.dir: %w", err)
+		}
+	}
+	e.clean = false
 	srv, err := server.NewServer(opts)
 	if err != nil {
 		return fmt.Errorf("store.dir: %w", err)
@@ -148,19 +161,24 @@ func (e *embedded) restart(ctx context.Context) error {
 	}
 }
 
-func (e *embedded) stop() {
+// stop ends the server and reports whether one ran.
+func (e *embedded) stop() bool {
 	e.mu.Lock()
 	srv := e.server
 	e.server = nil
 	e.mu.Unlock()
-	if srv != nil {
-		srv.Shutdown()
-		srv.WaitForShutdown()
+	if srv == nil {
+		return false
 	}
+	srv.Shutdown()
+	srv.WaitForShutdown()
+	return true
 }
 
 func (e *embedded) close() {
-	e.stop()
+	if e.stop() && e.sync() == nil {
+		noteClosed(e.lock)
+	}
 	if e.lock != nil {
 		_ = e.lock.Close() // and with it the lock
 	}

@@ -81,6 +81,15 @@ func (s *Server) Room(n int, last bool) error {
 	return s.embedded.room(n, last)
 }
 
+// Sync returns when everything that the built-in server has acknowledged is on its
+// disk, whatever the durability. An external server decides itself when that is.
+func (s *Server) Sync() error {
+	if s.embedded == nil {
+		return nil
+	}
+	return s.embedded.sync()
+}
+
 // Away is why an external server cannot be reached now, or nil. A built-in one is never
 // away: the next write starts it anew, if need be.
 func (s *Server) Away() error {

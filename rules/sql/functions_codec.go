@@ -52,7 +52,7 @@ func codecFunctions() []Function {
 		},
 		{
 			Name: "decode", Signature: "decode(value, 'base64') or decode(value, 'proto', bucket, key, file, message)", Since: V20160323,
-			Text:     "The text that base64 stands for; if that is JSON, its value; Null if it is no base64. With 'proto', the JSON of a protobuf message whose descriptors are in a FileDescriptorSet.",
+			Text:     "The text that base64 stands for; if that is JSON, its value; Null if it is no base64. With 'proto', the JSON of a protobuf message whose descriptors are in a FileDescriptorSet, BUCKET/KEY in the folder rules.descriptors.",
 			Examples: []Example{{"decode('aGk=', 'base64')", `"hi"`}, {"decode('eyJhIjoxfQ==', 'base64').a", "1"}, {"decode('ODA=', 'base64') > 50", "true"}, {"decode('%', 'base64')", "null"}, {"decode('aGk=', 'hex')", ""}, {"decode(null, 'base64')", ""}},
 			min:      2, max: 6, params: []param{textArg, stringOnly}, lint: schemes("decode", "'base64' and 'proto'", "base64", "proto"),
 			call: func(in *Input, a []value, _ *memo) value {

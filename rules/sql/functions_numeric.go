@@ -59,7 +59,12 @@ func numericFunctions() []Function {
 			Name: "power", Signature: "power(base, exponent)", Text: "The base to the power of the exponent, in double precision.",
 			Examples: []Example{{"power(2, 5)", "32.0"}, {"power('9', 0.5)", "3.0"}, {"power(-1, 0.5)", ""}},
 			min:      2, max: 2, params: one,
-			call: func(in *Input, a []value, _ *memo) value { return in.double(math.Pow(a[0].double(), a[1].double())) },
+			call: func(in *Input, a []value, _ *memo) value {
+				if !in.spend(longPower) {
+					return undefined
+				}
+				return in.double(power(a[0].double(), a[1].double()))
+			},
 		},
 		round("ceil", "The number rounded up to an Int.", up,
 			Example{"ceil(1.2)", "2"}, Example{"ceil(-1.2)", "-1"}, Example{"ceil('1.2')", "2"}, Example{"ceil(true)", ""}),

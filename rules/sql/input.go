@@ -126,10 +126,8 @@ func (in *Input) fail(err error) value {
 
 // lookup gives a member of the payload.
 func (in *Input) lookup(name string) value {
-	if v := in.payload.lookup(name, in.whole); in.spend(1 + len(in.payload.members)/16) {
-		return v
-	}
-	return undefined
+	in.spend(1 + len(in.payload.members)/16)
+	return in.payload.lookup(name, in.whole)
 }
 
 // time is when the message is looked at.

@@ -244,7 +244,8 @@ func fromDouble(f float64) value {
 	digits := strconv.FormatFloat(f, 'e', -1, 64)
 	v := parseNumber(digits, false)
 	if f >= 1e17 || f <= -1e17 { // beyond what its digits tell
-		v.s = strings.Replace(digits, "e+", "E", 1)
+		mantissa, exponent, _ := strings.Cut(digits, "e+")
+		v.s = pointed(mantissa) + "E" + exponent
 	} else {
 		v.s = pointed(string(appendNumber(nil, value{kind: kindDecimal, form: v.form, n: v.n, exp: v.exp, ref: v.ref})))
 	}

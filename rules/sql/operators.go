@@ -173,6 +173,7 @@ func (in *Input) plus(a, b value) value {
 const (
 	longSum       = 16
 	longDivision  = 32
+	longPower     = 64
 	longRemainder = 1 << 10 // its quotient may have 2000 digits
 )
 

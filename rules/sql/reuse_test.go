@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/topicwire/topicwire/rules/sql"
@@ -88,4 +89,34 @@ func TestWorkInNestedQueries(t *testing.T) {
 		}
 		in.Release()
 	}
+}
+
+// TestConcurrentMemory runs one program in many goroutines: what it remembers of patterns
+// and zones is shared.
+func TestConcurrentMemory(t *testing.T) {
+	p, err := sql.Compile("SELECT parse_time('yyyy z', 0, z) AS a, time_to_epoch('2020-01-01 ' + z, 'yyyy-MM-dd VV') AS b, regexp_replace(z, r, '-') AS c FROM 't'", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	messages := map[string]string{
+		`{"z":"Europe/Berlin","r":"[a-z]*"}`: `{"a":"1970 CET","b":1577833200000,"c":"-E--/-B--"}`,
+		`{"z":"Asia/Tokyo","r":"/$"}`:        `{"a":"1970 JST","b":1577804400000,"c":"Asia/Tokyo"}`,
+		`{"z":"Nowhere/At_all","r":"(?=a)"}`: `{}`,
+		`{"z":"UTC","r":"."}`:                `{"a":"1970 UTC","b":1577836800000,"c":"---"}`,
+	}
+	var running sync.WaitGroup
+	for range 4 {
+		running.Go(func() {
+			for range 50 {
+				for payload, want := range messages {
+					in := sql.NewInput(published("t", payload), world{})
+					if out, _, err := p.Run(context.Background(), in); string(out) != want || err != nil {
+						t.Errorf("%s gave %s, %v, want %s", payload, out, err, want)
+					}
+					in.Release()
+				}
+			}
+		})
+	}
+	running.Wait()
 }

@@ -126,7 +126,7 @@ func (c *call) invokeNow(event []byte) error {
 
 // invocation is how a function is called: what the headers of a synchronous request say.
 func (c *call) invocation() (function.Call, error) {
-	in := function.Call{RequestID: c.requestID, Hops: c.caller.Hops}
+	in := function.Call{RequestID: c.requestID, Hops: c.caller.Hops, Qualifier: c.qualifier, Direct: true}
 	if s := c.r.Header.Get("X-Amz-Client-Context"); s != "" {
 		doc, err := base64.StdEncoding.DecodeString(s)
 		if err != nil || !json.Valid(doc) || len(s) > maxClientContext {

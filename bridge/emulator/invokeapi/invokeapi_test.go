@@ -79,7 +79,10 @@ func newFunctions() *functions {
 			if call.Tail != nil {
 				call.Tail([]byte("END RequestId: " + call.RequestID))
 			}
-			return fmt.Appendf(nil, `{"event":%s,"context":%q,"hops":%d}`, payload, call.ClientContext, call.Hops), nil
+			if !call.Direct {
+				return nil, errors.New("an invocation that a breaker may hold up")
+			}
+			return fmt.Appendf(nil, `{"event":%s,"context":%q,"hops":%d,"by":%q}`, payload, call.ClientContext, call.Hops, call.Qualifier), nil
 		},
 		"throws": func(ctx context.Context, _ []byte) ([]byte, error) {
 			return nil, fmt.Errorf("wrapped: %w", &function.Error{Type: "TypeError", Message: "no", Payload: []byte(`{"errorType":"TypeError","errorMessage":"no"}`)})
@@ -153,7 +156,10 @@ func (p patient) Do(r *http.Request) (*http.Response, error) {
 
 func TestInvoke(t *testing.T) {
 	client, _ := door(t, newFunctions(), invokeapi.Caller{Hops: 2})
-	for _, name := range []string{"echo", "echo:live", "123456789012:function:echo", "arn:aws:lambda:us-east-1:123456789012:function:echo", "arn:aws:lambda:us-east-1:123456789012:function:echo:live"} {
+	for name, qualifier := range map[string]string{
+		"echo": "", "echo:live": "live", "123456789012:function:echo": "", "arn:aws:lambda:us-east-1:123456789012:function:echo": "",
+		"arn:aws:lambda:us-east-1:123456789012:function:echo:live": "live",
+	} {
 		out, err := client.Invoke(t.Context(), &lambda.InvokeInput{
 			FunctionName: &name, Payload: []byte(`{"a":1}`), LogType: types.LogTypeTail,
 			ClientContext: aws.String(base64.StdEncoding.EncodeToString([]byte(`{"custom":1}`))),
@@ -162,7 +168,7 @@ func TestInvoke(t *testing.T) {
 			t.Fatalf("%s: %v", name, err)
 		}
 		tail, _ := base64.StdEncoding.DecodeString(aws.ToString(out.LogResult))
-		if string(out.Payload) != `{"event":{"a":1},"context":"{\"custom\":1}","hops":2}` || out.StatusCode != 200 || out.FunctionError != nil ||
+		if string(out.Payload) != `{"event":{"a":1},"context":"{\"custom\":1}","hops":2,"by":"`+qualifier+`"}` || out.StatusCode != 200 || out.FunctionError != nil ||
 			aws.ToString(out.ExecutedVersion) != "$LATEST" || !strings.HasPrefix(string(tail), "END RequestId: ") {
 			t.Errorf("%s: %s %d %v %s", name, out.Payload, out.StatusCode, out.FunctionError, tail)
 		}

@@ -48,6 +48,9 @@ func (g *Gateway) ServeRoute(w http.ResponseWriter, r *http.Request, route *grip
 		return
 	}
 	end := func() {
+		if c.unfollow != nil {
+			c.unfollow()
+		}
 		release()
 		g.wg.Done()
 	}
@@ -127,15 +130,19 @@ func (c *connection) connect(w http.ResponseWriter, r *http.Request) bool {
 // ask asks the page's origin, the server's own authorization, the authorizer and
 // $connect, in that order. It returns the headers of the answer.
 func (c *connection) ask(r *http.Request, requestID string) (http.Header, *refusal) {
-	if !grip.OriginAllowed(r, c.api.route.AllowedOrigins) {
+	if !c.api.route.AllowsOrigin(r) {
 		return nil, &refusal{status: http.StatusForbidden, text: textForbidden, cause: fmt.Errorf("the origin %.200q is not in allowed_origins", r.Header.Get("Origin"))}
 	}
 	if c.g.o.Authorize != nil && c.api.route.Auth {
 		grant, err := c.g.o.Authorize(r)
 		if err != nil {
-			return nil, &refusal{status: http.StatusUnauthorized, text: textUnauthorized, cause: err}
+			status := grip.RefusalStatus(err)
+			return nil, &refusal{status: status, text: http.StatusText(status), cause: err}
 		}
 		c.grant = grant
+		if c.g.o.Follow != nil {
+			c.unfollow = c.g.o.Follow(grant, c.filters, c.close)
+		}
 	}
 	if c.api.authorizer != "" {
 		if no := c.authorize(r, requestID); no != nil {
@@ -153,7 +160,7 @@ func (c *connection) ask(r *http.Request, requestID string) (http.Header, *refus
 		c.asked = a.list(headerSubscribe)
 	}
 	if header.Get("Sec-WebSocket-Protocol") == "" {
-		if p := c.subprotocol(r); p != "" {
+		if p := grip.Subprotocol(r, c.api.route.Subprotocols); p != "" {
 			header.Set("Sec-WebSocket-Protocol", p)
 		}
 	}
@@ -201,17 +208,6 @@ func textOf(err error) string {
 		return textTimeout
 	}
 	return textInternal
-}
-
-// subprotocol is the first of the route's subprotocols that the client offers.
-func (c *connection) subprotocol(r *http.Request) string {
-	offered := websocket.Subprotocols(r)
-	for _, p := range c.api.route.Subprotocols {
-		if slices.Contains(offered, p) {
-			return p
-		}
-	}
-	return ""
 }
 
 // handshakeHeader are the headers of an answer to $connect that go to the client: AWS hands

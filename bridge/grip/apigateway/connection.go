@@ -18,6 +18,8 @@ type connection struct {
 	api   *api
 	grant grip.Grant // nil allows everything
 
+	unfollow func() // of the grant; nil = it is not followed
+
 	sock       atomic.Pointer[socket.Conn] // nil until the handshake is answered
 	lastActive atomic.Int64                // Unix milliseconds
 	idle       *time.Timer
@@ -26,6 +28,7 @@ type connection struct {
 	mu      sync.Mutex
 	cond    sync.Cond // room in pending, or less running
 	pending []job
+	waiting int // bytes of pending
 	running int
 	early   []socket.Frame // received before the handshake is answered
 	asked   []string       // what $connect wants to be subscribed to
@@ -36,11 +39,12 @@ type connection struct {
 	reason  string
 }
 
-// maxPending bounds the messages that wait for functions; the client's next ones wait in its
-// socket. maxEarly bounds what waits for the handshake.
+// maxPending and maxPendingBytes bound the messages that wait for functions; the client's next
+// ones wait in its socket. maxEarly bounds what waits for the handshake.
 const (
-	maxPending = 64
-	maxEarly   = 256
+	maxPending      = 64
+	maxPendingBytes = 1 << 20
+	maxEarly        = 256
 )
 
 // AWS's words for the end of a connection.
@@ -89,7 +93,7 @@ func (c *connection) run() {
 	c.unsubscribeAll()
 	code, reason := c.ended(err)
 	if closed, ok := errors.AsType[*socket.CloseError](err); ok {
-		s.Close(answerTo(closed.Code), "")
+		s.Close(socket.AnswerCode(closed.Code), "")
 	}
 	s.Finish()
 	c.mu.Lock()
@@ -104,14 +108,6 @@ func (c *connection) run() {
 	}
 	c.mu.Unlock()
 	c.disconnected(code, reason)
-}
-
-// answerTo is the code that answers a client's close frame.
-func answerTo(code int) int {
-	if code == socket.CloseNoStatus {
-		return 0
-	}
-	return code
 }
 
 func (c *connection) read(s *socket.Conn) error {

@@ -34,6 +34,8 @@ type Options struct {
 	// Authorize says who the client of a route with auth is and what it may do, or refuses
 	// it. nil leaves that to the functions.
 	Authorize func(r *http.Request) (grip.Grant, error)
+	// Follow ends a client whose grant ends: the door's. nil = none does.
+	Follow func(g grip.Grant, filters func() []string, end func(code int, reason string)) (stop func())
 	// AuthorizeManagement decides whether a request to @connections is let through; its
 	// error is told to whoever sent it. nil lets everything through.
 	AuthorizeManagement func(r *http.Request) error

@@ -208,7 +208,7 @@ func serve(t *testing.T, c grip.RouteConfig, all map[string]fn, change ...func(*
 	if w.door, err = grip.New(grip.Options{Space: w.space, Functions: w.fns, Linger: 300 * time.Millisecond}); err != nil {
 		t.Fatal(err)
 	}
-	o := apigateway.Options{Space: w.space, Functions: w.fns, Sockets: w.door.Socket, Hold: w.door.Hold, Metrics: w.metrics, Linger: 2 * time.Second}
+	o := apigateway.Options{Space: w.space, Functions: w.fns, Sockets: w.door.Socket, Hold: w.door.Hold, Follow: w.door.Follow, Metrics: w.metrics, Linger: 2 * time.Second}
 	for _, f := range change {
 		f(&o)
 	}

@@ -202,6 +202,42 @@ func TestSlowFunction(t *testing.T) {
 	}
 }
 
+// What waits for a function is bounded in bytes too: the client is not read any more.
+func TestSlowFunctionAndLargeMessages(t *testing.T) {
+	const messages, size, rounds = 60, 400 << 10, 2000
+	release := make(chan struct{})
+	w := serve(t, routes("$default"), map[string]fn{"f": func(e event) (any, error) {
+		if e.Body == "block" {
+			<-release
+		}
+		return answer(200, fmt.Sprint(len(e.Body))), nil
+	}})
+	slow, quick := w.dial("", nil), w.dial("", nil)
+	slow.say("block")
+	sent := make(chan struct{})
+	go func() {
+		defer close(sent)
+		for range messages {
+			slow.say(strings.Repeat("x", size))
+		}
+	}()
+	for range rounds { // far longer than it takes to read them all
+		quick.say("hello")
+		quick.hear()
+	}
+	// The one that is worked off, two that wait, and one that finds no room.
+	if n := w.value("messages_total", ""); n > rounds+4 {
+		t.Errorf("%g messages were read", n-rounds)
+	}
+	close(release)
+	for i := range messages + 1 {
+		if got := slow.hear(); i > 0 && got != fmt.Sprint(size) {
+			t.Errorf("got %s", got)
+		}
+	}
+	<-sent
+}
+
 func TestTimeout(t *testing.T) {
 	c := routes("$default")
 	c.APIGateway.Timeout = 30 * time.Millisecond

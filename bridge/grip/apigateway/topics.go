@@ -3,6 +3,7 @@ package apigateway
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -155,6 +156,13 @@ func (c *connection) unsubscribe(filter string) {
 	if there {
 		sub.Unsubscribe(filter)
 	}
+}
+
+// filters are what the connection is subscribed to.
+func (c *connection) filters() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Collect(maps.Keys(c.topics))
 }
 
 func (c *connection) unsubscribeAll() {

@@ -26,11 +26,12 @@ func (c *connection) dispatch(body []byte) {
 	j := job{route, body}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for len(c.pending) >= maxPending {
+	for len(c.pending) >= maxPending || c.waiting > 0 && c.waiting+len(body) > maxPendingBytes {
 		c.cond.Wait()
 	}
 	if c.running >= c.api.inFlight {
 		c.pending = append(c.pending, j)
+		c.waiting += len(body)
 		return
 	}
 	c.running++
@@ -51,6 +52,7 @@ func (c *connection) work(j job) {
 		}
 		j = c.pending[0]
 		c.pending = c.pending[1:]
+		c.waiting -= len(j.body)
 		c.cond.Broadcast()
 		c.mu.Unlock()
 	}

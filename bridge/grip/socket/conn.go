@@ -238,13 +238,6 @@ func (c *Conn) join() bool {
 	return true
 }
 
-// Queued is the number of bytes that wait for the client.
-func (c *Conn) Queued() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.bytes
-}
-
 // Close ends the connection in good order: what is queued goes first, then a close
 // frame, then the client's is waited for, for Linger at most. It does not wait itself;
 // only the first call counts. Code 0 sends a close frame without a code.

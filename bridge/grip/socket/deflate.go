@@ -90,12 +90,17 @@ func (w *Writer) deflate(p []byte) []byte {
 	return bytes.TrimSuffix(out.Bytes(), []byte(flushed))
 }
 
+// inflater is what flate's readers are.
+type inflater interface {
+	io.Reader
+	flate.Resetter
+}
+
 // inflate expands a client's message, up to a size.
 func inflate(pool *sync.Pool, p []byte, most int) ([]byte, error) {
-	z, _ := pool.Get().(io.ReadCloser)
+	z, _ := pool.Get().(inflater)
 	defer pool.Put(z)
-	source := io.MultiReader(bytes.NewReader(p), strings.NewReader(flushed+lastBlock))
-	if err := z.(flate.Resetter).Reset(source, nil); err != nil { //nolint:forcetypeassert // flate's readers are all of that kind
+	if err := z.Reset(io.MultiReader(bytes.NewReader(p), strings.NewReader(flushed+lastBlock)), nil); err != nil {
 		return nil, err
 	}
 	out, err := io.ReadAll(io.LimitReader(z, int64(most)+1))

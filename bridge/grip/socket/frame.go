@@ -55,9 +55,6 @@ func appendFrame(b []byte, first byte, payload []byte) []byte {
 	return append(b, payload...)
 }
 
-// Len is the size of the payload in bytes.
-func (f Frame) Len() int { return f.payload }
-
 // maxControl is the longest payload of a control frame.
 const maxControl = 125
 
@@ -82,15 +79,22 @@ const (
 	CloseNoStatus     = 1005
 	CloseAbnormal     = 1006
 	CloseInvalidData  = 1007
-	ClosePolicy       = 1008
 	CloseTooBig       = 1009
-	CloseInternal     = 1011
 	CloseRestart      = 1012
 	CloseTryAgain     = 1013
 	CloseUnauthorized = 3000
 	CloseForbidden    = 3003
 	closeFirstPrivate = 3000
 )
+
+// AnswerCode is the code that answers a client's close frame: its own, or none if it had
+// none.
+func AnswerCode(code int) int {
+	if code == CloseNoStatus {
+		return 0
+	}
+	return code
+}
 
 // ValidCode reports whether a code may be in a close frame (RFC 6455, section 7.4).
 func ValidCode(code int) bool {

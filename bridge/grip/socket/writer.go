@@ -31,7 +31,7 @@ type Writer struct {
 // NewWriter makes a Writer. It costs nothing while nothing is queued.
 func NewWriter() *Writer {
 	return &Writer{
-		max:    runtime.GOMAXPROCS(0),
+		max:    max(1, runtime.GOMAXPROCS(0)-1), // see work
 		inputs: newBuffers(), deflaters: newDeflaters(), inflaters: newInflaters(),
 		frames: sync.Pool{New: func() any { f := make([]Frame, 0, 4); return &f }},
 		bufs:   sync.Pool{New: func() any { b := make([]byte, 0, batchSize); return &b }},
@@ -65,7 +65,9 @@ func (w *Writer) add(c *Conn) {
 // takeAtOnce is how many connections a worker takes from the line at a time.
 const takeAtOnce = 8
 
-// work works the line off until it is empty.
+// work works the line off until it is empty. A processor is left to whoever publishes: if
+// all of them wrote, nobody would take the next message meanwhile, and each would cost a
+// write of its own to every connection.
 func (w *Writer) work() {
 	defer w.wg.Done()
 	var batch [takeAtOnce]*Conn

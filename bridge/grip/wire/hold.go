@@ -66,7 +66,6 @@ type Hold struct {
 	Next        string
 	NextTimeout time.Duration
 	Gone        string
-	SessionID   string
 }
 
 // The time limits when none are given.
@@ -144,7 +143,6 @@ func (h *Hold) fromHeader(in http.Header, out *Response) error {
 		}
 		h.KeepAlive = k
 	}
-	h.SessionID = in.Get("Grip-Session-Id")
 	if err := h.links(in["Grip-Link"]); err != nil {
 		return err
 	}

@@ -1,8 +1,11 @@
-package listen
+package weborigin
 
 import (
+	"context"
+	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"testing"
 )
 
@@ -45,17 +48,29 @@ func TestOrigins(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			o, err := parseOrigins(tt.allowed)
-			if err != nil {
-				t.Fatal(err)
-			}
-			r := &http.Request{Host: tt.host, Header: http.Header{}}
+			local := net.TCPAddrFromAddrPort(netip.AddrPortFrom(tt.local, 8080))
+			ctx := context.WithValue(t.Context(), http.LocalAddrContextKey, net.Addr(local))
+			r := (&http.Request{Host: tt.host, Header: http.Header{}}).WithContext(ctx)
 			if tt.origin != nil {
 				r.Header["Origin"] = tt.origin
 			}
-			if got := o.allow(r, tt.local); got != tt.want {
-				t.Errorf("allow = %v, want %v", got, tt.want)
+			if got := Parse(tt.allowed).Allow(r); got != tt.want {
+				t.Errorf("Allow = %v, want %v", got, tt.want)
 			}
 		})
+	}
+}
+
+// What is no origin is reported, and allows nothing.
+func TestCheck(t *testing.T) {
+	list := []string{"https://*.example.com", "app.test", "null", "*", "https://x/path", "[a", "", "https:// x"}
+	var got []string
+	Check("allowed", list, func(path, _, _ string) { got = append(got, path) })
+	if want := []string{"allowed[4]", "allowed[5]", "allowed[6]", "allowed[7]"}; !slices.Equal(got, want) {
+		t.Errorf("%v are reported, want %v", got, want)
+	}
+	r := &http.Request{Host: "broker.test", Header: http.Header{"Origin": {"https://x"}}}
+	if Parse(list[4:]).Allow(r) {
+		t.Error("what is no origin allows a page")
 	}
 }
