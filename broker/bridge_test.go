@@ -23,11 +23,7 @@ func TestMosquittosBridge(t *testing.T) {
 			watch.subscribe("x/#", 0)
 			watch.subscribe("$SYS/broker/connection/+/state", 0)
 
-			dir, err := os.MkdirTemp("", "bridge") // the socket's path has to be short
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { _ = os.RemoveAll(dir) })
+			dir := t.TempDir()
 			socket, conf := filepath.Join(dir, "s"), filepath.Join(dir, "conf")
 			text := fmt.Sprintf("user root\nlistener 0 %s\nallow_anonymous true\nconnection to\naddress %s\nremote_clientid bridge\nbridge_protocol_version %s\ntopic # both 1\n",
 				socket, s.Addrs()[0], version)

@@ -139,6 +139,7 @@ func TestLaneKeepsItsOrder(t *testing.T) {
 			a, b := job("q", i), job("q", i+10)
 			a.Lane, b.Lane = "a", "b"
 			put(t, o, a)
+			synctest.Wait() // lanes do not wait for each other
 			put(t, o, b)
 			synctest.Wait()
 		}
