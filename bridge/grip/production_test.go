@@ -54,7 +54,7 @@ func TestOriginThatCompresses(t *testing.T) {
 			select {
 			case got = <-poll:
 				return true
-			default:
+			case <-time.After(200 * time.Millisecond): // Pushpin, when flooded, is slow to hold it
 				return false
 			}
 		})
