@@ -19,8 +19,9 @@ type ackLine struct {
 	room   sync.Cond
 	line   []*receipt // from head on, in order
 	head   int
-	owed   int                 // QoS 1 messages of an MQTT 5 client that have no PUBACK yet
-	open   map[uint16]struct{} // its QoS 2 messages that are not completed, begun on this connection
+	waits  atomic.Int32        // length of the line; written under mu
+	owed   atomic.Int32        // messages of an MQTT 5 client that count against Receive Maximum
+	open   map[uint16]struct{} // those of QoS 2: not completed, and begun on this connection
 	out    []byte
 	closed atomic.Bool
 }
@@ -46,37 +47,44 @@ func (l *ackLine) init(c *connection, most int) {
 // the server's Receive Maximum allows [MQTT-3.3.4-9]; what was begun on an earlier
 // connection does not count (MQTT 5, section 4.9).
 func (l *ackLine) begin(p *publish) bool {
+	switch {
+	case l.c.version < 5:
+	case p.qos == 2:
+		if !l.opens(p.id) {
+			return false
+		}
+	case l.owed.Add(1) > int32(l.most):
+		return false
+	}
+	l.makeRoom()
+	return true
+}
+
+// opens is begin for a message of QoS 2, which may have been begun before.
+func (l *ackLine) opens(id uint16) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.c.version >= 5 {
-		_, again := l.open[p.id]
-		switch {
-		case p.qos == 2 && again:
-		case l.owed+len(l.open) >= l.most:
-			return false
-		case p.qos == 1:
-			l.owed++
-		default:
-			if l.open == nil {
-				l.open = map[uint16]struct{}{}
-			}
-			l.open[p.id] = struct{}{}
-		}
+	if _, again := l.open[id]; again {
+		return true
 	}
-	l.wait()
+	if l.owed.Add(1) > int32(l.most) {
+		return false
+	}
+	if l.open == nil {
+		l.open = map[uint16]struct{}{}
+	}
+	l.open[id] = struct{}{}
 	return true
 }
 
 // makeRoom lets the reader wait while too many acknowledgements are outstanding: before
 // MQTT 5 a client knows no Receive Maximum, and repetitions do not count against it.
 func (l *ackLine) makeRoom() {
+	if int(l.waits.Load()) < l.most { // without the lock: one more or less does not matter
+		return
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.wait()
-}
-
-// wait is makeRoom with the lock held.
-func (l *ackLine) wait() {
 	for len(l.line)-l.head >= l.most && !l.closed.Load() {
 		l.room.Wait()
 	}
@@ -87,9 +95,12 @@ func (l *ackLine) settle(ack session.Ack, id uint16, why reason) {
 	switch {
 	case l.c.version < 5:
 	case ack == session.Puback:
-		l.owed--
+		l.owed.Add(-1)
 	case ack == session.Pubcomp, why.failed(): // a PUBREC that refuses is the end too
-		delete(l.open, id)
+		if _, open := l.open[id]; open {
+			delete(l.open, id)
+			l.owed.Add(-1)
+		}
 	}
 }
 
@@ -107,6 +118,7 @@ func (l *ackLine) refuse(ack session.Ack, id uint16, why reason, props []byte) {
 		return
 	}
 	l.line = append(l.line, &receipt{line: l, ack: ack, id: id, why: why, ok: true, props: props})
+	l.waits.Add(1)
 }
 
 // appendAck appends an acknowledgement, with properties if there are any.
@@ -130,6 +142,7 @@ func (l *ackLine) later(ack session.Ack, id uint16, outcomes int) *receipt {
 		l.line, l.head = l.line[:n], 0
 	}
 	l.line = append(l.line, r)
+	l.waits.Add(1)
 	return r
 }
 
@@ -174,6 +187,7 @@ func (l *ackLine) flush() {
 		r := l.line[l.head]
 		l.line[l.head] = nil
 		l.head++
+		l.waits.Add(-1)
 		if r.why.failed() && (r.ack == session.Pubcomp && r.why != reasonIDNotFound || r.ack != session.Pubcomp && l.c.version < 5) {
 			// There is no negative acknowledgement before MQTT 5, and none for the second
 			// half of QoS 2; a positive one would be a lie: the client is to send the

@@ -218,6 +218,7 @@ func (s *Session) Detach(link Link) bool {
 	}
 	s.at.Store(nil)
 	s.resend, s.held = nil, nil // retained messages that are still due go on with the next connection
+	s.window.rest()
 	return true
 }
 

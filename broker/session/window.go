@@ -21,7 +21,10 @@ type window struct {
 	spare int    // how many are free
 	id    uint16 // last identifier given out
 	order uint64 // last one given out
-	large bool   // there were many at once
+
+	most  int // in flight at once since it was last empty
+	keeps int // how many flights are kept for their next use
+	grown int // what the map has room for
 }
 
 func (w *window) len() int { return len(w.byID) }
@@ -70,7 +73,7 @@ func (w *window) insert(it item, id uint16, order uint64, after *flight) *flight
 		w.byID = map[uint16]*flight{}
 	}
 	w.byID[id] = f
-	w.large = w.large || len(w.byID) > mostSpare
+	w.most = max(w.most, len(w.byID))
 	f.prev, f.next = after, w.first
 	if after != nil {
 		f.next, after.next = after.next, f
@@ -98,16 +101,34 @@ func (w *window) remove(f *flight) {
 	} else {
 		w.last = f.prev
 	}
-	*f = flight{}
-	if w.spare < mostSpare {
-		f.next, w.free = w.free, f
-		w.spare++
-	}
-	if w.first == nil && w.large {
-		w.byID, w.large = nil, false // a map does not shrink
+	*f = flight{next: w.free}
+	w.free = f
+	w.spare++
+	if w.first == nil {
+		w.shrink()
 	}
 }
 
-// mostSpare is how many flights are kept for their next use, and how many there are at
-// once before the window counts as a large one, which gives its memory back.
-const mostSpare = 64
+// fewSpare is how many flights are always kept.
+const fewSpare = 64
+
+// shrink gives memory back that a burst has taken, when nothing is in flight: little by
+// little, because a busy session has the next burst at once.
+func (w *window) shrink() {
+	w.grown = max(w.grown, w.most)
+	w.keeps = max(w.most, w.keeps-w.keeps/4, fewSpare)
+	w.most = 0
+	for ; w.spare > w.keeps; w.spare-- {
+		w.free = w.free.next
+	}
+	if w.grown > 4*w.keeps {
+		w.byID, w.grown = nil, 0 // a map does not shrink
+	}
+}
+
+// rest gives back what an empty window keeps: its client is away.
+func (w *window) rest() {
+	if w.first == nil {
+		*w = window{id: w.id, order: w.order}
+	}
+}
