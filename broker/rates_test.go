@@ -2,7 +2,6 @@ package broker_test
 
 import (
 	"fmt"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -277,15 +276,7 @@ func TestQueueLimitsOfAllClients(t *testing.T) {
 // AWS ends WebSocket connections after a day.
 func TestWebSocketLifetime(t *testing.T) {
 	s := serve(t, setup{limits: broker.Limits{RateLimits: broker.RateLimits{MaxWebSocketLifetime: time.Second}}})
-	web := httptest.NewServer(s.WebSocket())
-	defer web.Close()
-	dialer := websocket.Dialer{Subprotocols: []string{"mqtt"}}
-	ws, resp, err := dialer.DialContext(t.Context(), "ws"+strings.TrimPrefix(web.URL, "http"), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	defer ws.Close()
+	ws := dialWS(t, s.Broker)
 	p := &peer{t: t, version: 5}
 	if err := ws.WriteMessage(websocket.BinaryMessage, p.encode(connectPacket(5, "c"))); err != nil {
 		t.Fatal(err)

@@ -36,15 +36,7 @@ func TestWebSocketCloseCodes(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := serve(t, setup{limits: broker.Limits{MaxPacketSize: 2000}})
-			web := httptest.NewServer(s.WebSocket())
-			defer web.Close()
-			dialer := websocket.Dialer{Subprotocols: []string{"mqtt"}}
-			ws, resp, err := dialer.DialContext(t.Context(), "ws"+strings.TrimPrefix(web.URL, "http"), nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer resp.Body.Close()
-			defer ws.Close()
+			ws := dialWS(t, s.Broker)
 			sendWS(ws, enc.encode(connectPacket(5, "web")))
 			if _, b, err := ws.ReadMessage(); err != nil || b[0] != packets.Connack<<4 {
 				t.Fatalf("got % x, %v; want a CONNACK", b, err)
@@ -70,6 +62,21 @@ func TestWebSocketCloseCodes(t *testing.T) {
 	}
 }
 
+// dialWS connects to the broker's WebSocket until the test ends.
+func dialWS(t *testing.T, b *broker.Broker) *websocket.Conn {
+	t.Helper()
+	web := httptest.NewServer(b.WebSocket())
+	t.Cleanup(web.Close)
+	dialer := websocket.Dialer{Subprotocols: []string{"mqtt"}}
+	ws, resp, err := dialer.DialContext(t.Context(), "ws"+strings.TrimPrefix(web.URL, "http"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	t.Cleanup(func() { _ = ws.Close() })
+	return ws
+}
+
 func sendWS(ws *websocket.Conn, b []byte) { _ = ws.WriteMessage(websocket.BinaryMessage, b) }
 
 // The HTTP listener is not the broker's: it may take a client before the broker has read
@@ -82,15 +89,7 @@ func TestWebSocketBeforeServe(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			web := httptest.NewServer(b.WebSocket())
-			defer web.Close()
-			dialer := websocket.Dialer{Subprotocols: []string{"mqtt"}}
-			ws, resp, err := dialer.DialContext(t.Context(), "ws"+strings.TrimPrefix(web.URL, "http"), nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer resp.Body.Close()
-			defer ws.Close()
+			ws := dialWS(t, b)
 			sendWS(ws, (&peer{t: t, version: 5}).encode(connectPacket(5, "web")))
 			if served {
 				serveBroker(t, b, nil)
