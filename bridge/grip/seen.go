@@ -13,8 +13,8 @@ type seenID struct{ channel, id string }
 
 // seenIDs remembers the ids of the last minute. Beyond its bound the oldest are forgotten.
 type seenIDs struct {
-	all   map[seenID]struct{}
-	order []seenAt // from head on, the oldest first
+	all   map[seenID]time.Time // when it was seen
+	order []seenAt             // from head on, the oldest first
 	head  int
 }
 
@@ -26,7 +26,9 @@ type seenAt struct {
 // add remembers an id; false if it is remembered already.
 func (s *seenIDs) add(channel, id string, now time.Time) bool {
 	for s.head < len(s.order) && (now.Sub(s.order[s.head].at) >= rememberID || len(s.order)-s.head >= mostSeen) {
-		delete(s.all, s.order[s.head].seenID)
+		if old := s.order[s.head]; s.all[old.seenID].Equal(old.at) { // else forgotten, and seen anew
+			delete(s.all, old.seenID)
+		}
 		s.order[s.head] = seenAt{}
 		s.head++
 	}
@@ -40,9 +42,9 @@ func (s *seenIDs) add(channel, id string, now time.Time) bool {
 		return false
 	}
 	if s.all == nil {
-		s.all = make(map[seenID]struct{})
+		s.all = make(map[seenID]time.Time)
 	}
-	s.all[k] = struct{}{}
+	s.all[k] = now
 	s.order = append(s.order, seenAt{k, now})
 	return true
 }

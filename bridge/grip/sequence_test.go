@@ -120,3 +120,20 @@ func TestSequenceForgetsWhatFailed(t *testing.T) {
 		t.Errorf("delivered %v, %d duplicates, %d waited", got, s.duplicates, s.waited)
 	}
 }
+
+// An id that was forgotten and seen anew counts from then on.
+func TestIDSeenAnew(t *testing.T) {
+	var s seenIDs
+	start := time.Unix(1_700_000_000, 0)
+	s.add("a", "1", start)
+	s.forget("a", "1")
+	if !s.add("a", "1", start.Add(50*time.Second)) {
+		t.Fatal("it is remembered although it was forgotten")
+	}
+	if s.add("a", "1", start.Add(70*time.Second)) {
+		t.Error("it is forgotten with the first time it was seen")
+	}
+	if !s.add("a", "1", start.Add(50*time.Second+rememberID)) {
+		t.Error("it is remembered for more than its time")
+	}
+}

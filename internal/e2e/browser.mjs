@@ -1,15 +1,9 @@
 // Drives examples/browser in headless Chromium: node browser.mjs CHROMIUM PAGE [SCREENSHOT].
 // It prints one JSON line with what a person would have seen.
-import { chromium } from "playwright-core";
+import { launch } from "./chromium.mjs";
 
 const [executablePath, page_url, screenshot] = process.argv.slice(2);
-const browser = await chromium.launch({
-  executablePath,
-  args: [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-  ],
-});
+const browser = await launch(executablePath);
 try {
   const page = await browser.newPage();
   const errors = [];

@@ -1,16 +1,10 @@
 // Connects mqtt.js in headless Chromium with a JSON Web Token in the URL and as the
 // password: node browser_jwt.mjs CHROMIUM PAGE BROKER TOKEN EXPIRED. It prints one JSON line
 // with what came of each.
-import { chromium } from "playwright-core";
+import { launch } from "./chromium.mjs";
 
 const [executablePath, page_url, broker, token, expired] = process.argv.slice(2);
-const browser = await chromium.launch({
-  executablePath,
-  args: [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-  ],
-});
+const browser = await launch(executablePath);
 try {
   const page = await browser.newPage();
   await page.goto(page_url);

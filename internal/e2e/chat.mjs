@@ -1,16 +1,10 @@
 // Drives examples/chat in headless Chromium: node chat.mjs CHROMIUM PAGE [SCREENSHOT]. It
 // prints one JSON line with what each of the three clients has heard. "ready" on its standard
 // error asks for a message from outside, which has to say 21 °C.
-import { chromium } from "playwright-core";
+import { launch } from "./chromium.mjs";
 
 const [executablePath, url, screenshot] = process.argv.slice(2);
-const browser = await chromium.launch({
-  executablePath,
-  args: [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-  ],
-});
+const browser = await launch(executablePath);
 try {
   const page = await browser.newPage({ viewport: { width: 1160, height: 760 } });
   const errors = [];

@@ -1,12 +1,9 @@
 // WebSocket and EventSource of headless Chromium, at the functions in testdata/grip:
 // node grip_browser.mjs CHROMIUM PAGE ORIGIN. It prints one JSON line with what they saw.
-import { chromium } from "playwright-core";
+import { launch } from "./chromium.mjs";
 
 const [executablePath, pageURL, origin] = process.argv.slice(2);
-const browser = await chromium.launch({
-  executablePath,
-  args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
-});
+const browser = await launch(executablePath);
 try {
   const page = await browser.newPage();
   await page.goto(pageURL);

@@ -1,16 +1,10 @@
 // Drives examples/stream in headless Chromium: node stream.mjs CHROMIUM PAGE [SCREENSHOT]. It
 // prints one JSON line with what a person would have seen; with SCREENSHOT it leaves
 // SCREENSHOT-writing.png, SCREENSHOT-done.png and SCREENSHOT-failed.png.
-import { chromium } from "playwright-core";
+import { launch } from "./chromium.mjs";
 
 const [executablePath, url, screenshot] = process.argv.slice(2);
-const browser = await chromium.launch({
-  executablePath,
-  args: [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-  ],
-});
+const browser = await launch(executablePath);
 try {
   const page = await browser.newPage({ viewport: { width: 1160, height: 820 } });
   const errors = [];
