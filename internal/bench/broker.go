@@ -36,6 +36,7 @@ type Broker struct {
 
 // Start limits and the time a broker gets for each.
 const (
+	startTries  = 10
 	startWithin = 15 * time.Second
 	stopWithin  = 10 * time.Second
 )
@@ -53,10 +54,11 @@ func StartMosquitto(ctx context.Context, dir string, core int) (*Broker, error) 
 	}
 	for tries := 1; ; tries++ {
 		b, err := startMosquitto(ctx, program, dir, core)
-		if err == nil || tries == 3 || ctx.Err() != nil {
+		if err == nil || tries == startTries || ctx.Err() != nil {
 			return b, err
 		}
-		// Somebody may have taken a port that was free a moment ago.
+		// Somebody may have taken a port that was free a moment ago; where thousands of
+		// connections come and go that happens several times in a row.
 	}
 }
 
